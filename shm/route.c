@@ -1,0 +1,166 @@
+/*
+ * route.c: look-ups of next hops by workers, changes by control.
+ *
+ * A neighbour's interface and address are written before its slot is published and never change afterwards; the rest of the
+ * entry changes under seq. Control may be killed at any point: an entry whose seq stayed odd is read by nobody until its
+ * successor sets it again, and one that was counted but has no slot yet is never found.
+ */
+#include "route.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define READ_TRIES 16
+#define SLOTS (SN_NEIGHBOURS_MAX * 2u)
+
+const struct sn_route *sn_route_find(const struct sn_routing *r, uint32_t generation, uint32_t dst_be32)
+{
+	const struct sn_route_copy *copy = &r->copy[generation & 1];
+	uint32_t dst = __builtin_bswap32(dst_be32);
+	uint32_t low = 0, high = SN_MIN(copy->count, (uint32_t)SN_ROUTES_MAX);
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+		const struct sn_route *route = &copy->routes[middle];
+
+		if (dst < route->first)
+			high = middle;
+		else if (dst > route->last)
+			low = middle + 1;
+		else
+			return route;
+	}
+	return NULL;
+}
+
+/* 0, or -EINVAL if a range is not after the one before it. */
+static int check_order(const struct sn_route *routes, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		if (routes[i].first > routes[i].last)
+			return -EINVAL;
+		if (i > 0 && routes[i].first <= routes[i - 1].last)
+			return -EINVAL;
+	}
+	return 0;
+}
+
+int sn_route_publish(struct sn_routing *r, const struct sn_route *routes, uint32_t count)
+{
+	uint32_t next = atomic_load_explicit(&r->generation, memory_order_relaxed) + 1;
+	struct sn_route_copy *copy = &r->copy[next & 1];
+	uint32_t fit = SN_MIN(count, (uint32_t)SN_ROUTES_MAX);
+
+	if (check_order(routes, count) < 0)
+		return -EINVAL;
+	memcpy(copy->routes, routes, fit * sizeof(*routes));
+	copy->count = fit;
+	r->overflow = count - fit;
+	atomic_store_explicit(&r->generation, next, memory_order_release);
+	return fit < count ? -E2BIG : 0;
+}
+
+/* --- neighbours --- */
+
+static uint32_t slot_home(uint16_t interface, uint32_t addr_be32)
+{
+	uint64_t x = ((uint64_t)interface << 32 | addr_be32) * 0x9e3779b97f4a7c15u;
+
+	return (uint32_t)(x >> 40) & (SLOTS - 1);
+}
+
+/* The slot of (interface, address), or the empty one where it would be; SLOTS if there is neither. */
+static uint32_t find_slot(const struct sn_routing *r, uint16_t interface, uint32_t addr_be32)
+{
+	uint32_t home = slot_home(interface, addr_be32);
+
+	for (uint32_t i = 0; i < SLOTS; i++) {
+		uint32_t slot = (home + i) & (SLOTS - 1);
+		uint32_t entry = atomic_load_explicit(&r->slots[slot], memory_order_acquire);
+
+		if (entry == 0)
+			return slot;
+		if (entry > SN_NEIGHBOURS_MAX)
+			continue;
+		if (r->neighbours[entry - 1].addr_be32 == addr_be32 && r->neighbours[entry - 1].interface == interface)
+			return slot;
+	}
+	return SLOTS;
+}
+
+uint16_t sn_neighbour_find(const struct sn_routing *r, uint16_t interface, uint32_t addr_be32)
+{
+	uint32_t slot = find_slot(r, interface, addr_be32);
+	uint32_t entry = slot == SLOTS ? 0 : atomic_load_explicit(&r->slots[slot], memory_order_acquire);
+
+	return entry == 0 || entry > SN_NEIGHBOURS_MAX ? SN_NEIGHBOUR_UNKNOWN : (uint16_t)(entry - 1);
+}
+
+static void copy_neighbour(struct sn_neighbour *ret, const struct sn_neighbour *n)
+{
+	sn_word *to = (sn_word *)(void *)ret;
+	const sn_word *from = (const sn_word *)(const void *)n;
+
+	for (size_t i = 0; i < sizeof(*n) / sizeof(*to); i++)
+		to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
+}
+
+bool sn_neighbour_read(const struct sn_routing *r, uint16_t number, struct sn_neighbour *ret)
+{
+	const struct sn_neighbour *n = &r->neighbours[number % SN_NEIGHBOURS_MAX];
+
+	if (number >= SN_NEIGHBOURS_MAX || number >= atomic_load_explicit(&r->neighbour_count, memory_order_acquire))
+		return false;
+	for (int i = 0; i < READ_TRIES; i++) {
+		uint32_t seq = atomic_load_explicit(&n->seq, memory_order_acquire);
+		struct sn_neighbour copy;
+
+		copy_neighbour(&copy, n);
+		atomic_thread_fence(memory_order_acquire);
+		if (seq & 1 || atomic_load_explicit(&n->seq, memory_order_relaxed) != seq)
+			continue;
+		if (copy.state == SN_NB_FREE)
+			return false;
+		*ret = copy;
+		return true;
+	}
+	return false;
+}
+
+static void write_neighbour(struct sn_neighbour *n, enum sn_neighbour_state state, const uint8_t *mac, uint32_t now_ds)
+{
+	uint32_t odd = atomic_load_explicit(&n->seq, memory_order_relaxed) | 1;
+
+	atomic_store_explicit(&n->seq, odd, memory_order_relaxed);
+	atomic_thread_fence(memory_order_release);
+	for (size_t i = 0; state == SN_NB_RESOLVED && i < sizeof(n->mac); i++)
+		__atomic_store_n(&n->mac[i], mac[i], __ATOMIC_RELAXED);
+	if (state == SN_NB_FAILED)
+		__atomic_store_n(&n->failed_ds, now_ds, __ATOMIC_RELAXED);
+	__atomic_store_n(&n->state, (uint8_t)state, __ATOMIC_RELAXED);
+	atomic_store_explicit(&n->seq, odd + 1, memory_order_release);
+}
+
+int sn_neighbour_set(struct sn_routing *r, uint16_t interface, uint32_t addr_be32, enum sn_neighbour_state state,
+		     const uint8_t mac[6], uint32_t now_ds)
+{
+	uint16_t known = sn_neighbour_find(r, interface, addr_be32);
+	uint32_t number = atomic_load_explicit(&r->neighbour_count, memory_order_relaxed);
+	uint32_t slot = find_slot(r, interface, addr_be32);
+	struct sn_neighbour *n;
+
+	if (known != SN_NEIGHBOUR_UNKNOWN) {
+		write_neighbour(&r->neighbours[known], state, mac, now_ds);
+		return known;
+	}
+	if (number >= SN_NEIGHBOURS_MAX || slot == SLOTS)
+		return -ENOSPC;
+	n = &r->neighbours[number];
+	n->addr_be32 = addr_be32;
+	n->interface = interface;
+	atomic_store_explicit(&n->used_ds, now_ds, memory_order_relaxed);
+	write_neighbour(n, state, mac, now_ds);
+	atomic_store_explicit(&r->neighbour_count, number + 1, memory_order_release);
+	atomic_store_explicit(&r->slots[slot], number + 1, memory_order_release);
+	return (int)number;
+}
