@@ -63,13 +63,14 @@ struct sn_tcp_track {
 	uint32_t maxend[2]; /* right edge the other side granted */
 	uint32_t maxwin[2]; /* largest window this side advertised, scaled */
 	uint32_t maxack[2]; /* highest acknowledgement this side sent */
-	uint8_t scale[2];   /* window scale this side announced */
 	uint8_t flags[2];   /* SN_TCPF_* of track.h */
+	uint8_t scales;     /* window scale that each side announced: ORIGINAL in the low four bits, REPLY in the high */
+	uint8_t note;       /* of a SYN let through unchecked: its scale in the low four bits; SN_TCPN_* of track.h above */
 	uint32_t last_seq;  /* of the last packet, to see retransmissions and challenge ACKs */
 	uint32_t last_ack;
 	uint32_t last_end;
 	uint16_t last_win;
-	uint8_t last_class; /* class and direction of the last packet (track.h) */
+	uint8_t last;       /* class of the last packet that counted; SN_TCP_LAST_REPLY of track.h: its direction */
 	uint8_t retrans;    /* consecutive retransmissions */
 };
 

@@ -1,0 +1,82 @@
+/*
+ * nat.h: what happens to one packet between parse and transmission: which shard decides about it (steer), which flow it is of or
+ * opens (translate), and where it goes (nexthop).
+ *
+ *     parse -> sn_nat_steer -> not this worker's shard: hand off
+ *                           -> sn_nat_translate -> flow hit: track, rewrite
+ *                                               -> no flow: rule or binding, track, open, rewrite
+ *                                               -> to a pool address, from inside: hairpin, steer again as from outside
+ *
+ * One struct sn_nat per worker, private. Nothing here blocks, allocates or makes a system call.
+ */
+#ifndef SN_NAT_H
+#define SN_NAT_H
+
+#include "packet/parse.h"
+#include "policy.h"
+#include "region.h"
+#include "shard.h"
+
+struct sn_nat {
+	struct sn_region *region;
+	struct sn_shard *shards;        /* by number; joined where owned[] */
+	uint64_t *owned;                /* by shard: the packed owner word that makes it ours, 0 where it is not */
+	struct sn_ports ports;          /* as all shards see them: addresses and block owners */
+	uint32_t worker;
+	/* Taken once per burst. */
+	const struct sn_policy *policy;
+	uint64_t now_ns;
+	uint32_t now_ds;
+	uint32_t route_gen;
+};
+
+/* A packet on its way. */
+struct sn_job {
+	struct sn_packet packet;
+	uint16_t interface;   /* it came in by: index in the policy */
+	bool from_inside;
+	bool hairpin;         /* translated outwards already; its TTL is lowered */
+	uint8_t realm;
+	uint32_t shard;       /* that decides */
+	uint32_t block;       /* from outside, to a pool address: the block of the port, SN_NONE for pass-through */
+	uint64_t hash;        /* of its key in that shard's flow index */
+	/* The ends as its key has them; of an ICMP error, those of the packet that it quotes. Ports as in struct sn_flow. */
+	uint32_t inside_be32, remote_be32, public_be32;
+	uint16_t inside_port_be16, remote_port_be16, public_port_be16;
+	uint8_t proto;
+	/* After translate, with SN_V_FORWARD. */
+	uint16_t neighbour;   /* next hop's number, or SN_NEIGHBOUR_UNKNOWN: ask for (out_interface, hop_be32) */
+	uint16_t out_interface;
+	uint32_t hop_be32;
+	/* An ICMP error to send about it, whatever the verdict; 0: none. */
+	uint8_t error_type, error_code;
+	uint16_t error_mtu_b;
+};
+
+/*
+ * Finds the shard and the key of a parsed packet (job->packet, interface, from_inside, hairpin, realm are set). SN_V_FORWARD, or
+ * NO_BINDING when its port's block is nobody's, NO_RULE when its destination is neither in a pool nor passed through.
+ */
+enum sn_verdict sn_nat_steer(const struct sn_nat *nat, struct sn_job *job);
+
+/* Whether the job's shard is this worker's now; otherwise the worker that has it, SN_NONE if nobody has. */
+bool sn_nat_mine(const struct sn_nat *nat, uint32_t shard, uint32_t *ret_worker);
+
+/* Brings the first lines that translate will read near: the index bucket, then, on a second call round, the record. */
+void sn_nat_prefetch_bucket(const struct sn_nat *nat, const struct sn_job *job);
+void sn_nat_prefetch_record(const struct sn_nat *nat, const struct sn_job *job);
+
+/*
+ * Decides, tracks and rewrites; the shard must be mine. SN_V_FORWARD: send it to the next hop in the job. SN_V_TO_OWNER: a
+ * hairpinned packet that is now as from outside and whose shard is another worker's (job->shard is set): hand it off.
+ * Any other verdict: drop it.
+ */
+enum sn_verdict sn_nat_translate(struct sn_nat *nat, struct sn_job *job);
+
+/*
+ * Next hop towards dst for a packet of len_b bytes (IP). Sets neighbour, out_interface and hop_be32, or gives NO_ROUTE, SELF, or
+ * TOO_BIG with the ICMP error to send in the job. cache: a flow's remembered number (see sn_flow.nexthop), may be NULL.
+ */
+enum sn_verdict sn_nat_next_hop(const struct sn_nat *nat, struct sn_job *job, uint32_t dst_be32, uint16_t *cache);
+
+#endif

@@ -1,0 +1,61 @@
+/*
+ * nexthop.c: from a destination to (interface, neighbour), through the routes that control published. A flow remembers the
+ * neighbour's number together with the route generation, so an established packet looks at one neighbour entry only.
+ */
+#include "nat/nat.h"
+
+#include "route.h"
+
+static enum sn_verdict check_size(const struct sn_nat *nat, struct sn_job *job, uint16_t route_mtu_b)
+{
+	uint16_t mtu_b = nat->policy->interfaces[job->out_interface].mtu_b;
+
+	if (route_mtu_b != 0)
+		mtu_b = SN_MIN(mtu_b, route_mtu_b);
+	if (SN_LIKELY(job->packet.ip.len_b <= mtu_b))
+		return SN_V_FORWARD;
+	if (job->packet.ip.df) {
+		job->error_type = 3;
+		job->error_code = 4;
+		job->error_mtu_b = mtu_b;
+	}
+	return SN_V_TOO_BIG;
+}
+
+static bool use_cached(const struct sn_nat *nat, struct sn_job *job, uint16_t number)
+{
+	const struct sn_neighbour *n = &nat->region->routing->neighbours[number];
+
+	if (number >= SN_NEIGHBOURS_MAX || n->interface >= nat->policy->interface_count)
+		return false;
+	job->neighbour = number;
+	job->out_interface = n->interface;
+	job->hop_be32 = n->addr_be32;
+	return true;
+}
+
+enum sn_verdict sn_nat_next_hop(const struct sn_nat *nat, struct sn_job *job, uint32_t dst_be32, uint16_t *cache)
+{
+	const struct sn_routing *routing = nat->region->routing;
+	const struct sn_route *route;
+
+	if (cache && *cache != SN_NEIGHBOUR_UNKNOWN && use_cached(nat, job, *cache))
+		return check_size(nat, job, 0);
+	route = sn_route_find(routing, nat->route_gen, dst_be32);
+	if (!route || route->interface == SN_ROUTE_NONE) {
+		job->error_type = 3;
+		job->error_code = 0;
+		return SN_V_NO_ROUTE;
+	}
+	if (route->interface == SN_ROUTE_LOCAL)
+		return SN_V_SELF;
+	if (route->interface >= nat->policy->interface_count)
+		return SN_V_NO_ROUTE;
+	job->out_interface = route->interface;
+	job->hop_be32 = route->gateway_be32 ? route->gateway_be32 : dst_be32;
+	job->neighbour = sn_neighbour_find(routing, job->out_interface, job->hop_be32);
+	/* A route with an MTU of its own is looked up each time: the entry of the neighbour does not know it. */
+	if (cache && route->mtu_b == 0)
+		*cache = job->neighbour;
+	return check_size(nat, job, route->mtu_b);
+}

@@ -1,0 +1,144 @@
+/*
+ * steer.c: which shard a packet belongs to, and its key there (DESIGN.md section 1, the table). Called once per packet,
+ * and again for a hairpinned one.
+ */
+#include "nat/nat.h"
+
+#include <string.h>
+
+/* An ICMP query's remote "port": its request's type and code, so that a reply has its request's key. */
+static uint16_t query_port(uint8_t type, uint8_t code)
+{
+	uint8_t bytes[2] = { type, code };
+	uint16_t port;
+
+	memcpy(&port, bytes, sizeof(port));
+	return port;
+}
+
+/* The type that a query from outside answers, or that would answer it. */
+static uint8_t opposite_type(uint8_t type)
+{
+	switch (type) {
+	case 0: return 8;
+	case 8: return 0;
+	case 13: case 15: case 17: return (uint8_t)(type + 1);
+	default: return (uint8_t)(type - 1);
+	}
+}
+
+/* Ends of a packet that goes from inside to outside: of job's packet, or of the one that an error from outside quotes. */
+static void ends_outwards(struct sn_job *job, const struct sn_ip *ip, uint32_t *inner_be32, uint16_t *inner_port_be16)
+{
+	bool query = ip->proto == 1;
+
+	job->proto = ip->proto;
+	*inner_be32 = ip->src_be32;
+	*inner_port_be16 = ip->src_port_be16;
+	job->remote_be32 = ip->dst_be32;
+	job->remote_port_be16 = query ? query_port(ip->icmp_type, ip->icmp_code) : ip->dst_port_be16;
+}
+
+static void ends_inwards(struct sn_job *job, const struct sn_ip *ip, uint32_t *inner_be32, uint16_t *inner_port_be16)
+{
+	bool query = ip->proto == 1;
+
+	job->proto = ip->proto;
+	*inner_be32 = ip->dst_be32;
+	*inner_port_be16 = ip->dst_port_be16;
+	job->remote_be32 = ip->src_be32;
+	job->remote_port_be16 = query ? query_port(opposite_type(ip->icmp_type), ip->icmp_code) : ip->src_port_be16;
+}
+
+static enum sn_verdict steer_inside(const struct sn_nat *nat, struct sn_job *job)
+{
+	const struct sn_header *hdr = nat->region->hdr;
+
+	if (job->packet.kind == SN_PKT_ICMP_ERROR)
+		ends_inwards(job, &job->packet.quote, &job->inside_be32, &job->inside_port_be16);
+	else
+		ends_outwards(job, &job->packet.ip, &job->inside_be32, &job->inside_port_be16);
+	job->shard = sn_hash_shard(&hdr->key, job->realm, job->inside_be32, nat->region->geo.shards);
+	job->hash = sn_hash_flow_inside(&hdr->key, job->realm, job->proto, job->inside_be32, job->inside_port_be16,
+					job->remote_be32, job->remote_port_be16);
+	return SN_V_FORWARD;
+}
+
+/* Pass-through: the public end is the inside end, so its address says the shard. */
+static enum sn_verdict steer_passed(const struct sn_nat *nat, struct sn_job *job)
+{
+	uint32_t rule = sn_policy_rule(nat->policy, job->public_be32);
+
+	if (rule == SN_NONE || nat->policy->rules[rule].action != SN_PASS)
+		return SN_V_NO_RULE;
+	job->block = SN_NONE;
+	job->realm = 0;
+	job->shard = sn_hash_shard(&nat->region->hdr->key, job->realm, job->public_be32, nat->region->geo.shards);
+	return SN_V_FORWARD;
+}
+
+static enum sn_verdict steer_pool(const struct sn_nat *nat, struct sn_job *job, uint32_t address)
+{
+	struct sn_block_owner owner;
+
+	job->block = sn_ports_block(&nat->ports, address, __builtin_bswap16(job->public_port_be16));
+	owner = sn_ports_owner(&nat->ports, job->block);
+	if (!owner.claimed || owner.shard >= nat->region->geo.shards)
+		return SN_V_NO_BINDING;
+	job->shard = owner.shard;
+	return SN_V_FORWARD;
+}
+
+static enum sn_verdict steer_outside(const struct sn_nat *nat, struct sn_job *job)
+{
+	enum sn_verdict v;
+	uint32_t address;
+
+	if (job->packet.kind == SN_PKT_ICMP_ERROR)
+		ends_outwards(job, &job->packet.quote, &job->public_be32, &job->public_port_be16);
+	else
+		ends_inwards(job, &job->packet.ip, &job->public_be32, &job->public_port_be16);
+	address = sn_ports_address(&nat->ports, job->public_be32);
+	v = address == SN_NONE ? steer_passed(nat, job) : steer_pool(nat, job, address);
+	if (v != SN_V_FORWARD)
+		return job->packet.kind == SN_PKT_ICMP_ERROR ? SN_V_ICMP_NO_FLOW : v;
+	job->hash = sn_hash_flow_outside(&nat->region->hdr->key, job->proto, job->remote_be32, job->remote_port_be16,
+					 job->public_be32, job->public_port_be16);
+	return SN_V_FORWARD;
+}
+
+enum sn_verdict sn_nat_steer(const struct sn_nat *nat, struct sn_job *job)
+{
+	return job->from_inside ? steer_inside(nat, job) : steer_outside(nat, job);
+}
+
+bool sn_nat_mine(const struct sn_nat *nat, uint32_t shard, uint32_t *ret_worker)
+{
+	uint64_t word = atomic_load_explicit(&nat->region->owners[shard], memory_order_acquire);
+
+	if (SN_LIKELY(word == nat->owned[shard] && word != 0))
+		return true;
+	*ret_worker = sn_shard_owner_unpack(word).worker;
+	if (*ret_worker >= nat->region->geo.workers || *ret_worker == nat->worker)
+		*ret_worker = SN_NONE;
+	return false;
+}
+
+void sn_nat_prefetch_bucket(const struct sn_nat *nat, const struct sn_job *job)
+{
+	sn_index_prefetch(&nat->shards[job->shard].flow_index, job->hash);
+}
+
+void sn_nat_prefetch_record(const struct sn_nat *nat, const struct sn_job *job)
+{
+	struct sn_index_walk walk;
+	uint32_t number;
+
+	sn_index_walk(&nat->shards[job->shard].flow_index, job->hash, &walk);
+	number = sn_index_next(&nat->shards[job->shard].flow_index, &walk);
+	if (number >= nat->region->flow_count)
+		return;
+	__builtin_prefetch(&nat->region->flows[number], 1);
+	if (job->proto == 6)
+		__builtin_prefetch(&nat->region->flows[number].tcp, 1);
+}

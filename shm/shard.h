@@ -1,0 +1,88 @@
+/*
+ * shard.h: the changes a shard goes through, each whole or not at all (intent.h), and its look-ups.
+ *
+ * Callers: the worker that owns the shard (and model tests, benchmarks). One struct sn_shard per owned shard, in the
+ * worker's own memory. Nothing here allocates, blocks or makes a system call.
+ */
+#ifndef SN_SHARD_H
+#define SN_SHARD_H
+
+#include "region.h"
+
+struct sn_shard {
+	struct sn_region *region;
+	uint32_t number;
+	uint32_t epoch;
+	struct sn_shard_state *state;
+	struct sn_writer writer;
+	struct sn_index flow_index;       /* both keys of each flow */
+	struct sn_index binding_index;
+	struct sn_index subscriber_index;
+	struct sn_slab flows, bindings, subscribers;
+	struct sn_ports ports;
+	struct sn_event_ring events;
+	struct sn_ring audits;
+};
+
+/* Joins a shard of the region as its owner; epoch from the owner map. Does not look at the intent: sn_shard_recover() does. */
+void sn_shard_join(struct sn_shard *s, struct sn_region *r, uint32_t number);
+
+/*
+ * What a successor does before the first packet: rolls the intent forward or back; if the intent or a quick look at the
+ * heads of lists shows corruption, rebuilds. Returns 1 if something was rolled, 2 if the shard was rebuilt, 0 otherwise.
+ */
+int sn_shard_recover(struct sn_shard *s);
+
+/* Rebuilds indexes, bitmaps, lists and counts of this shard from its live records. The number of flows. */
+uint32_t sn_shard_rebuild(struct sn_shard *s);
+
+/* --- look-ups: numbers, SN_NONE if there is none. Flows past their timeout are not found. --- */
+
+uint32_t sn_shard_find_inside(const struct sn_shard *s, uint64_t hash, uint8_t realm, uint8_t proto, uint32_t inside_be32,
+			      uint16_t inside_port_be16, uint32_t remote_be32, uint16_t remote_port_be16, uint32_t now_ds);
+uint32_t sn_shard_find_outside(const struct sn_shard *s, uint64_t hash, uint8_t proto, uint32_t remote_be32,
+			       uint16_t remote_port_be16, uint32_t public_be32, uint16_t public_port_be16, uint32_t now_ds);
+uint32_t sn_shard_find_subscriber(const struct sn_shard *s, uint8_t realm, uint32_t inside_be32);
+uint32_t sn_shard_find_binding(const struct sn_shard *s, uint32_t subscriber, uint8_t proto, uint16_t inside_port_be16);
+
+/* --- changes --- */
+
+/* A flow to open. */
+struct sn_open {
+	/*
+	 * The record as it shall be, filled in by the caller: inside end, remote end, proto, realm, state, status, flags, rule, tcp,
+	 * nexthop. expires_ds absolute. The public end, checksum sums, shard, gen, binding, start_ds and counters are set here.
+	 */
+	struct sn_flow flow;
+	const struct sn_policy *policy;
+	uint32_t binding;   /* from outside: the binding it comes in by; otherwise SN_NONE */
+	uint16_t pool;      /* from inside: where a new subscriber's address is from */
+	uint32_t bytes;     /* IP length of the first packet */
+	uint64_t now_ns;
+};
+
+/*
+ * Opens a flow: subscriber, block and binding are found or made, limits checked, both keys indexed, NEW published.
+ * SN_V_FORWARD and the flow's number, or the verdict that says why not (and then no flow, binding or port is taken; a
+ * subscriber or block that was made on the way stays, empty, until control's sweep has it returned).
+ */
+enum sn_verdict sn_shard_open(struct sn_shard *s, const struct sn_open *o, uint32_t *ret_flow);
+
+/* Closes a flow: out of the indexes, the binding let go (its port into hold-down if it was the last), DESTROY published. */
+void sn_shard_close(struct sn_shard *s, uint32_t flow, enum sn_reason reason, const struct sn_policy *policy, uint64_t now_ns);
+
+/* Publishes an UPDATE of a live flow. change: enum sn_change bits. */
+void sn_shard_update(struct sn_shard *s, uint32_t flow, uint8_t change, uint64_t now_ns);
+
+/* Commands from control; each looks again and does nothing if the record is not what it was. True if something changed. */
+bool sn_shard_expire(struct sn_shard *s, uint32_t flow, uint32_t gen, const struct sn_policy *policy, uint64_t now_ns);
+bool sn_shard_return_block(struct sn_shard *s, uint32_t block, uint16_t generation, uint64_t now_ns);
+bool sn_shard_leave(struct sn_shard *s, uint32_t subscriber, uint32_t gen);
+
+/* Frees ports whose hold-down is over, a bounded number per call. */
+static inline uint32_t sn_shard_tick(struct sn_shard *s, uint64_t now_ns)
+{
+	return sn_ports_release_held(&s->ports, &s->writer, sn_clock_ds(now_ns), 32);
+}
+
+#endif
