@@ -40,13 +40,13 @@ struct sn_umem_header {
 	uint32_t frame_b;      /* 2048 or 4096 */
 	uint32_t frames_off_b; /* of frame 0 in the fd */
 	struct sn_umem_marks marks[SN_SOCKETS_MAX];
-	/* then: uint8_t pairs per frame: state, socket */
+	/* at the next cache line: a state byte per frame, then a socket byte per frame */
 };
 
 struct sn_umem {
 	struct sn_umem_header *hdr;
 	uint8_t *frames;
-	uint8_t *state;      /* enum sn_frame_state per frame */
+	_Atomic uint8_t *state; /* enum sn_frame_state per frame; written with sn_umem_mark() */
 	uint8_t *socket;     /* FILL*, TX*: which socket (index in this worker's list) */
 	uint32_t *stack;     /* free frames, private */
 	uint32_t free_count;
@@ -63,19 +63,40 @@ void sn_umem_format(void *mem, uint32_t frame_count, uint32_t frame_b);
 /* Offset of frame 0, for registration. */
 size_t sn_umem_frames_off_b(uint32_t frame_count);
 
-/* Maps an fd; its size comes from the header, which is range-checked. stack: as owner. 0, -errno, -EPROTO (not such memory). */
+/*
+ * Maps an fd; its size comes from the header, which is range-checked. The owner gets a free stack, empty until sn_umem_reclaim().
+ * 0, -errno, -EPROTO (not such memory).
+ */
 int sn_umem_join(int fd, bool as_owner, struct sn_umem *ret);
 void sn_umem_leave(struct sn_umem *u);
 
-/* Owner: takes a free frame into SN_FRAME_WORK (SN_NONE if none is left), and gives one back. */
+/* Owner: takes a free frame into SN_FRAME_WORK (SN_NONE if none is left), and gives one back that is in WORK or HANDOFF. */
 uint32_t sn_umem_take(struct sn_umem *u);
 void sn_umem_give(struct sn_umem *u, uint32_t frame);
 
-/* Rebuilds the free stack from the state words (after the sockets and hand-off rings were looked through); WORK becomes FREE. Returns how many were in WORK. */
+/*
+ * Rebuilds the free stack from the state words (after the sockets and hand-off rings were looked through); WORK becomes FREE. What
+ * nothing accounts for (a byte that is no state, a cut-off batch of a socket that was not recovered) is taken for the kernel's:
+ * lost, but never owned twice. Returns how many were in WORK.
+ */
 uint32_t sn_umem_reclaim(struct sn_umem *u);
 
 /* Frames by state; their sum is frame_count. */
 void sn_umem_count(const struct sn_umem *u, uint32_t ret_counts[SN_FRAME_STATES]);
+
+/*
+ * Owner: moves a frame to a state. Release: a successor that sees it sees every store before it (a killed worker's stores end at
+ * one point of the program's order).
+ */
+static inline void sn_umem_mark(struct sn_umem *u, uint32_t frame, enum sn_frame_state state)
+{
+	atomic_store_explicit(&u->state[frame], (uint8_t)state, memory_order_release);
+}
+
+static inline enum sn_frame_state sn_umem_state(const struct sn_umem *u, uint32_t frame)
+{
+	return atomic_load_explicit(&u->state[frame], memory_order_relaxed);
+}
 
 static inline uint8_t *sn_umem_frame(const struct sn_umem *u, uint32_t frame)
 {
