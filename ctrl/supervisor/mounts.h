@@ -1,0 +1,43 @@
+/*
+ * mounts.h: the file systems of an instance: one for the region (hugetlbfs or tmpfs), one for pinned BPF objects, and the
+ * directory of the API's sockets.
+ */
+#ifndef SN_MOUNTS_H
+#define SN_MOUNTS_H
+
+#include "base.h"
+#include "error.h"
+#include "region.h"
+
+#define SN_RUN_DIR "/run/shardnat"
+
+/* Names of an instance's files, all in SN_RUN_DIR. */
+struct sn_paths {
+	char sockets[64]; /* directory, the API's */
+	char lock[64];
+	char listen[64];  /* the supervisor's socket */
+	char memory[64];  /* mount point */
+	char bpf[64];     /* mount point */
+	char region[80];
+};
+
+void sn_paths_of(const char *instance, struct sn_paths *ret);
+
+/* Makes SN_RUN_DIR and the directory of sockets with its owner. 0, or -errno and the text. */
+int sn_mounts_make_dirs(const struct sn_paths *p, struct sn_error *err);
+
+/* Mounts the region's file system, of one kind; bpffs likewise. 0, or -errno and the text. */
+int sn_mounts_memory(const struct sn_paths *p, enum sn_backing kind, size_t size_b, struct sn_error *err);
+int sn_mounts_bpf(const struct sn_paths *p, struct sn_error *err);
+
+/* Whether something is mounted there. */
+bool sn_mounts_is_mounted(const char *path);
+
+/* Unmounts and removes both mount points; what is missing is no error. */
+void sn_mounts_remove_memory(const struct sn_paths *p);
+void sn_mounts_remove_bpf(const struct sn_paths *p);
+
+/* Removes the directory of sockets with what is in it, and the listening socket. */
+void sn_mounts_remove_files(const struct sn_paths *p);
+
+#endif
