@@ -161,6 +161,14 @@ static uint32_t backoff_ms(uint32_t quick)
 	return quick <= 1 ? 0 : quick > 8 ? BACKOFF_MAX_MS : SN_MIN(10u << (quick - 2), BACKOFF_MAX_MS);
 }
 
+/* Reaped, or dead in all its threads: it writes no more. */
+static void publish_death(struct sn_supervisor *s, uint32_t slot)
+{
+	sn_publish_process(s, slot, 0);
+	if (s->children[slot].role == SN_ROLE_WORKER)
+		sn_publish_epochs(s, s->children[slot].worker);
+}
+
 void sn_children_died(struct sn_supervisor *s, uint32_t slot)
 {
 	struct sn_child *c = &s->children[slot];
@@ -172,10 +180,8 @@ void sn_children_died(struct sn_supervisor *s, uint32_t slot)
 	c->died_ms = sn_now_ms();
 	c->quick = c->died_ms - c->started_ms < QUICK_MS ? c->quick + 1 : 0;
 	c->due_ms = c->died_ms + backoff_ms(c->quick);
-	sn_publish_process(s, slot, 0);
-	/* reaped, or dead in all its threads: it writes no more */
-	if (c->role == SN_ROLE_WORKER)
-		sn_publish_epochs(s, c->worker);
+	if (s->joined)
+		publish_death(s, slot);
 	if (s->stopping)
 		sn_say("%s (pid %d) %s", name_of(c, name), c->pid, how);
 	else

@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #define NR_HUGEPAGES "/proc/sys/vm/nr_hugepages"
-#define LOCK_FILE "/run/shardnat/hugepages.lock"
 
 /* A value of /proc/meminfo, as it stands there (kB or pages); 0 if there is no such line. */
 static uint64_t meminfo(const char *name)
@@ -54,7 +53,7 @@ size_t sn_hugepages_free_b(void)
 
 static int lock(void)
 {
-	int fd = open(LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	int fd = open(NR_HUGEPAGES, O_RDONLY | O_CLOEXEC);
 
 	if (fd >= 0)
 		flock(fd, LOCK_EX);

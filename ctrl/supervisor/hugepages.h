@@ -1,7 +1,7 @@
 /*
  * hugepages.h: 2 MB pages: how many are free, more of them for the node's life, and their return.
  *
- * Callers: the start and the end of a node. Two supervisors that start at once take turns (a lock file in /run/shardnat).
+ * Callers: the start and the end of a node. Two supervisors that start at once take turns (a lock on nr_hugepages).
  */
 #ifndef SN_HUGEPAGES_H
 #define SN_HUGEPAGES_H

@@ -117,3 +117,9 @@ void sn_mounts_remove_files(const struct sn_paths *p)
 	rmdir(p->sockets);
 	unlink(p->listen);
 }
+
+void sn_mounts_remove_lock(const struct sn_paths *p)
+{
+	unlink(p->lock);
+	rmdir(SN_RUN_DIR);
+}

@@ -40,4 +40,7 @@ void sn_mounts_remove_bpf(const struct sn_paths *p);
 /* Removes the directory of sockets with what is in it, and the listening socket. */
 void sn_mounts_remove_files(const struct sn_paths *p);
 
+/* The last step, with the lock held: the lock's file, and SN_RUN_DIR if no other instance has anything there. */
+void sn_mounts_remove_lock(const struct sn_paths *p);
+
 #endif

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -90,22 +91,41 @@ static int refuse_busy(int fd, const char *instance, struct sn_error *err)
 			    "with instance:", instance, atoi(pid));
 }
 
+/* A predecessor removes the file while it still has the lock: what was locked may be no name any more. */
+static bool is_named(int fd, const char *path)
+{
+	struct stat open_file, named;
+
+	return fstat(fd, &open_file) == 0 && stat(path, &named) == 0 && open_file.st_ino == named.st_ino;
+}
+
+static void write_pid(int fd)
+{
+	char pid[16];
+	int len = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
+
+	/* for the message of refuse_busy() alone: an old pid there is no harm */
+	if (ftruncate(fd, 0) != 0 || pwrite(fd, pid, (size_t)len, 0) != len)
+		return;
+}
+
 int sn_preflight_lock(const struct sn_paths *p, const char *instance, struct sn_error *err)
 {
-	int fd = open(p->lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644), e;
-	char pid[16];
-	int len;
+	int fd = -1, e;
 
-	if (fd < 0)
-		return sn_error_set(err, -errno, "%s cannot be opened: %s; make %s writable for root", p->lock, strerror(errno),
-				    SN_RUN_DIR);
-	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-		e = refuse_busy(fd, instance, err);
-		close(fd);
-		return e;
-	}
-	len = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
-	if (ftruncate(fd, 0) == 0 && pwrite(fd, pid, (size_t)len, 0) != len)
-		sn_error_set(err, 0, "%s cannot be written", p->lock);
+	do {
+		if (fd >= 0)
+			close(fd);
+		fd = open(p->lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+		if (fd < 0)
+			return sn_error_set(err, -errno, "%s cannot be opened: %s; make %s writable for root", p->lock,
+					    strerror(errno), SN_RUN_DIR);
+		if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+			e = refuse_busy(fd, instance, err);
+			close(fd);
+			return e;
+		}
+	} while (!is_named(fd, p->lock));
+	write_pid(fd);
 	return fd;
 }

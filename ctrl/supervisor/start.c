@@ -217,7 +217,7 @@ void sn_end(struct sn_supervisor *s)
 	sn_mounts_remove_bpf(&s->paths);
 	sn_memory_remove(&s->memory, &s->paths);
 	sn_mounts_remove_files(&s->paths);
-	unlink(s->paths.lock);
+	sn_mounts_remove_lock(&s->paths);
 	close_fd(&s->lock);
 	sn_config_fini(&s->config);
 }
@@ -233,7 +233,7 @@ static void undo(struct sn_supervisor *s)
 	sn_memory_leave(&s->memory);
 	if (s->lock >= 0 && !sn_mounts_is_mounted(s->paths.memory) && access(s->paths.region, F_OK) != 0) {
 		sn_mounts_remove_files(&s->paths);
-		unlink(s->paths.lock);
+		sn_mounts_remove_lock(&s->paths);
 	}
 	close_fd(&s->lock);
 	sn_config_fini(&s->config);
