@@ -108,9 +108,10 @@ static void draw_plan(struct plan *p, uint64_t *rng)
 	}
 }
 
+/* The slot stays as the last change left it. */
 static void fill(struct arena *a, uint64_t *rng)
 {
-	memset(a, 0, sizeof(*a));
+	atomic_init(&a->head, 1);
 	for (uint32_t i = 0; i < WORDS; i++)
 		a->word[i] = seed_next(rng);
 	for (uint32_t i = 0; i < OWNERS; i++)
@@ -224,15 +225,15 @@ Test(intent, recovery_may_be_killed_too)
 Test(intent, released_word_taken_by_others_stays_theirs)
 {
 	uint64_t rng = 1;
-	struct arena a;
+	struct arena a = { 0 };
 	struct sn_writer w = writer_of(&a);
 
 	fill(&a, &rng);
 	sn_intent_begin(&w, SN_INTENT_RETURN, 0, 0);
 	sn_intent_release64(&w, &a.owner[1], 2, 88);
-	sn_intent_commit_at64(&w, &a.head, 1);
+	sn_intent_commit_at64(&w, &a.head, 2);
 	cr_assert_eq(atomic_load(&a.owner[1]), 2, "given away before the change is true");
-	atomic_store(&a.head, 1);
+	atomic_store(&a.head, 2);
 	atomic_store(&a.owner[1], 99); /* given at the first recovery, and taken */
 	cr_assert_eq(sn_intent_recover(&w), 1);
 	cr_assert_eq(atomic_load(&a.owner[1]), 99);
@@ -241,7 +242,7 @@ Test(intent, released_word_taken_by_others_stays_theirs)
 Test(intent, claim_taken_over_is_not_given_back)
 {
 	uint64_t rng = 1;
-	struct arena a;
+	struct arena a = { 0 };
 	struct sn_writer w = writer_of(&a);
 
 	fill(&a, &rng);
@@ -257,7 +258,7 @@ Test(intent, claim_taken_over_is_not_given_back)
 Test(intent, undo)
 {
 	uint64_t rng = 3;
-	struct arena a, before;
+	struct arena a = { 0 }, before;
 	struct sn_writer w = writer_of(&a);
 
 	fill(&a, &rng);
@@ -275,7 +276,7 @@ Test(intent, undo)
 static void corrupt_and_check(void (*corrupt)(struct arena *))
 {
 	uint64_t rng = 4;
-	struct arena a, before;
+	struct arena a = { 0 }, before;
 	struct sn_writer w = writer_of(&a);
 
 	fill(&a, &rng);
