@@ -1,5 +1,5 @@
 /*
- * track.c: one packet meets its flow: dispatch by protocol, UDP, ICMP, the first reply, and who may refresh the deadline.
+ * track.c: one packet meets its flow: dispatch by protocol, UDP, ICMP, the first reply, and who may refresh it.
  *
  * Called by translate for each packet of a flow. TCP is in track_tcp.c (states) and track_window.c (sequence numbers).
  * Invariants: ASSURED and SEEN_REPLY are never cleared; an INVALID packet changes neither state nor status.

@@ -1,10 +1,10 @@
 /*
  * track.h: connection tracking that means what netfilter's means: states, timeouts, ASSURED and what an event is worth.
  *
- * Pure functions over a record and a parsed packet: no clock, no table, no event is touched. The caller stores the deadline,
- * publishes the UPDATE that `change` asks for, and closes or reopens the flow as the outcome says.
+ * Pure functions over a record and a parsed packet: no clock, no table, no event is touched. The caller stores the
+ * deadline, publishes the UPDATE that `change` asks for, and closes or reopens the flow as the outcome says.
  *
- * TCP follows nf_conntrack_proto_tcp's table and window tracking (NETFILTER.md 4.3, 4.4), UDP its two-second rule (4.5).
+ * TCP follows netfilter's table and window tracking (NETFILTER.md 4.3, 4.4), UDP its two-second rule (4.5).
  */
 #ifndef SN_TRACK_H
 #define SN_TRACK_H
@@ -54,9 +54,9 @@ enum sn_track_outcome {
 };
 
 /*
- * The caller obeys all three fields whatever the outcome: a FIN or RST that answers another one may be INVALID and shorten
- * the deadline all the same. Packets that may not refresh the flow (policy.h inbound_refresh) never move the deadline
- * outwards, but a closing one may move it inwards.
+ * The caller obeys all three fields whatever the outcome: a FIN or RST that answers another one may be INVALID and
+ * shorten the deadline all the same. Packets that may not refresh the flow (policy.h inbound_refresh) never move the
+ * deadline outwards, but a closing one may move it inwards.
  */
 struct sn_track {
 	uint8_t outcome;     /* enum sn_track_outcome */
@@ -65,8 +65,8 @@ struct sn_track {
 };
 
 /*
- * The first packet of a flow: sets state, status (NAT bits are kept) and tcp of an otherwise filled, not yet opened record,
- * and its timeout. SN_TRACK_ACCEPT or SN_TRACK_INVALID (nothing may start with this packet; f is then undefined).
+ * The first packet of a flow: sets state, status (NAT bits are kept) and tcp of an otherwise filled, not yet opened
+ * record, and its timeout. SN_TRACK_ACCEPT or SN_TRACK_INVALID (nothing may start with it; f is then undefined).
  */
 struct sn_track sn_track_first(struct sn_flow *f, const struct sn_packet *p, const struct sn_policy *policy);
 

@@ -1,9 +1,9 @@
 /*
  * track_tcp.c: the states of a TCP connection as the node sees them (NETFILTER.md 4.3).
  *
- * A segment takes three steps: the transition table and its exceptions say where the connection would go (struct step), the
- * window check says whether the segment belongs to it (track_window.c), and only then is the state changed (commit). The
- * order of the exceptions is netfilter's, and matters.
+ * A segment takes three steps: the transition table and its exceptions say where the connection would go (struct step),
+ * the window check says whether the segment belongs to it (track_window.c), and only then the state changes (commit).
+ * The order of the exceptions is netfilter's, and matters.
  *
  *     NONE -SYN-> SYN_SENT -SYN/ACK-> SYN_RECV -ACK-> ESTABLISHED -FIN-> FIN_WAIT -ACK-> CLOSE_WAIT -FIN-> LAST_ACK
  *     -ACK-> TIME_WAIT; RST leads to CLOSE from anywhere; SYN_SENT2 is a simultaneous open.
@@ -126,7 +126,8 @@ static void note_syn(struct sn_flow *f, const struct sn_segment *s)
 
 static bool acks_noted_syn(const struct sn_tcp_track *t, const struct sn_segment *s)
 {
-	return s->cls == SN_TCPC_SYNACK && last_class(t) == SN_TCPC_SYN && last_dir(t) != s->dir && s->v.ack == t->last_end;
+	return s->cls == SN_TCPC_SYNACK && last_class(t) == SN_TCPC_SYN && last_dir(t) != s->dir &&
+	       s->v.ack == t->last_end;
 }
 
 /* The ends may be in sync while the record is not: let the segment pass and remember it, the answer will tell. */
@@ -163,14 +164,14 @@ static bool is_challenge_ack(struct sn_flow *f, const struct sn_segment *s)
 	return true;
 }
 
-/* A RST that answers a segment which was let through or a half-open connection's ACK: the window knows nothing of those. */
+/* A RST that answers a let-through SYN or the ACK of a half-open connection: the window knows nothing of those. */
 static bool resets_let_through(const struct sn_flow *f, const struct sn_segment *s)
 {
 	const struct sn_tcp_track *t = &f->tcp;
 	uint8_t last = last_class(t);
 
 	if (s->v.ack == t->last_end &&
-	    (((f->status & SN_ST_SEEN_REPLY) && last == SN_TCPC_SYN) ||
+	    (((f->status & SN_ST_SEEN_REPLY) && last == SN_TCPC_SYN && last_dir(t) != s->dir) ||
 	     (!(f->status & SN_ST_ASSURED) && last == SN_TCPC_ACK)))
 		return true;
 	return f->state == SS && last == SN_TCPC_ACK && last_dir(t) == SN_DIR_REPLY && s->v.seq == t->last_ack;

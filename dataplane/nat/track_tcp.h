@@ -38,8 +38,8 @@ static inline void sn_scale_set(struct sn_tcp_track *t, uint8_t dir, uint8_t sca
 void sn_window_first(struct sn_tcp_track *t, const struct sn_segment *s);
 
 /*
- * Window check of one segment (NETFILTER.md 4.4) of a flow that is still in its old state. SN_TRACK_ACCEPT and both sides
- * brought up to date, SN_TRACK_IGNORE or SN_TRACK_INVALID.
+ * Window check of one segment (NETFILTER.md 4.4) of a flow that is still in its old state. SN_TRACK_ACCEPT and both
+ * sides brought up to date, SN_TRACK_IGNORE or SN_TRACK_INVALID.
  */
 enum sn_track_outcome sn_window_check(struct sn_flow *f, const struct sn_segment *s, const struct sn_policy *policy);
 

@@ -1,8 +1,8 @@
 /*
- * track_window.c: TCP window tracking (NETFILTER.md 4.4): does a segment fit what both sides have sent and granted so far?
+ * track_window.c: TCP window tracking (NETFILTER.md 4.4): does a segment fit what both sides have sent and granted?
  *
- * Called by track_tcp.c, before the flow's state changes. The node sees every segment but not which of them arrive, so the
- * bounds are guesses from outside: a segment has to intersect the window, and an acknowledgement has to be of data seen.
+ * Called by track_tcp.c, before the flow's state changes. The node sees every segment but not which of them arrive, so
+ * the bounds are guesses from outside: a segment has to intersect the window, an acknowledgement be of data seen.
  */
 #include "nat/track_tcp.h"
 
@@ -89,14 +89,15 @@ static bool begin_side(struct sn_flow *f, const struct sn_segment *s, uint32_t s
 			begin_midstream(t, s, sack);
 		return lone;
 	}
-	if (syn && sn_seq_after(s->v.end, t->end[s->dir]) && (f->state == SN_TCP_SYN_SENT || f->state == SN_TCP_SYN_RECV)) {
+	if (syn && sn_seq_after(s->v.end, t->end[s->dir]) &&
+	    (f->state == SN_TCP_SYN_SENT || f->state == SN_TCP_SYN_RECV)) {
 		begin_with_syn(t, s);
 		return lone && s->dir == SN_DIR_REPLY;
 	}
 	return false;
 }
 
-/* No ACK flag counts as a good acknowledgement, so do a RST's zero one and the zero sequence of a RST that answers a SYN. */
+/* No ACK flag counts as a good acknowledgement; so do a zero one of a RST, and its zero sequence in answer to a SYN. */
 static struct claim claim_of(const struct sn_flow *f, const struct sn_segment *s, uint32_t sack)
 {
 	const struct sn_tcp_track *t = &f->tcp;
@@ -110,7 +111,7 @@ static struct claim claim_of(const struct sn_flow *f, const struct sn_segment *s
 	return c;
 }
 
-/* More bytes than the receiver granted, but no more than one window of them: the peer may take them, so they count as sent. */
+/* More than the receiver granted, but no more than one window of it: the peer may take it, so it counts as sent. */
 static bool overshoots_a_little(const struct sn_tcp_track *t, uint8_t from, const struct claim *c)
 {
 	uint8_t to = !from;

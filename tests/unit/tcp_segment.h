@@ -43,7 +43,8 @@ static inline uint8_t segment_options(uint8_t *opt, const struct segment *s)
 }
 
 /* A frame of BUILD_MAX_B bytes; its length. */
-static inline uint32_t segment_frame(uint8_t *frame, const struct segment *s, uint16_t client_port, uint16_t server_port)
+static inline uint32_t segment_frame(uint8_t *frame, const struct segment *s, uint16_t client_port,
+				     uint16_t server_port)
 {
 	bool reply = s->dir == SN_DIR_REPLY;
 	struct build b = {
