@@ -279,12 +279,15 @@ enum sn_verdict sn_parse(uint8_t *frame, uint32_t len_b, struct sn_packet *ret)
 	return parse_l4(ret);
 }
 
-static uint32_t highest_sack(const uint8_t *option, uint32_t option_b, uint32_t highest)
+/* Highest above ack: compared with one another, edges far apart could go round in a circle. */
+static uint32_t highest_sack(const uint8_t *option, uint32_t option_b, uint32_t ack)
 {
+	uint32_t highest = ack;
+
 	for (uint32_t edge = 6; edge + 4 <= option_b; edge += 8) {
 		uint32_t right = host32(option + edge);
 
-		if ((int32_t)(right - highest) > 0)
+		if ((int32_t)(right - ack) > (int32_t)(highest - ack))
 			highest = right;
 	}
 	return highest;
@@ -298,7 +301,7 @@ static void parse_tcp_option(const uint8_t *option, uint32_t option_b, struct sn
 	} else if (option[0] == TCP_OPT_SACK_PERMITTED && option_b == 2) {
 		ret->sack_permitted = true;
 	} else if (option[0] == TCP_OPT_SACK && option_b >= 10 && (option_b - 2) % 8 == 0) {
-		ret->sack = highest_sack(option, option_b, ret->sack);
+		ret->sack = highest_sack(option, option_b, ret->ack);
 	}
 }
 

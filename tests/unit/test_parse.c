@@ -502,6 +502,8 @@ Test(parse_tcp, sack)
 	cr_expect_eq(VIEW(1, 1, 5, 10, 0x7f, 0xff, 0xff, 0xff, 0x80, 0, 0, 5).sack, 0x80000005, "across the sign");
 	cr_expect_eq(VIEW(1, 1, 5, 18, 0x80, 0, 0, 1, 0x80, 0, 0, 9, 0x80, 0, 0, 1, 0x80, 0, 0, 5).sack, 0x80000009);
 	cr_expect_eq(VIEW(1, 1, 5, 10, 0x7f, 0, 0, 0, 0x7f, 0, 0, 5).sack, 0x7ffffff8, "below the ACK");
+	cr_expect_eq(VIEW(1, 1, 5, 18, 0, 0, 0, 0, 0xc0, 0, 0, 0, 0, 0, 0, 0, 0x20, 0, 0, 0).sack, 0xc0000000,
+		     "the second is after the first, but before the ACK");
 	cr_expect_eq(VIEW(5, 12, 1, 1, 1, 1, 0x80, 0, 0, 1, 1, 1).sack, 0x7ffffff8, "of a length that no block has");
 	cr_expect_eq(VIEW(1, 1, 5, 18, 0x80, 0, 0, 1, 0x80, 0, 0, 9).sack, 0x7ffffff8, "longer than the header");
 }
