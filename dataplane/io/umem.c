@@ -75,7 +75,7 @@ static int header_read(int fd, struct sn_umem_header *ret)
 
 int sn_umem_join(int fd, bool as_owner, struct sn_umem *ret)
 {
-	struct sn_umem_header h;
+	struct sn_umem_header h = { 0 };
 	struct sn_umem u = { 0 };
 	void *mem;
 	int err = header_read(fd, &h);
