@@ -45,7 +45,7 @@ struct sn_control {
 	uint32_t troubles;        /* bit per enum sn_control_trouble that was told */
 };
 
-/* The parts over region, wake, own_wake and signals, which the caller has filled in. 0 or -errno, nothing is open then. */
+/* The parts over region, wake, own_wake and signals, which the caller has filled in. 0, or -errno: nothing is open. */
 int sn_control_init(struct sn_control *c, const char *supervisor_path, int journal_fd);
 void sn_control_fini(struct sn_control *c);
 

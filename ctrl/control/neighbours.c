@@ -162,8 +162,10 @@ static void request(struct sn_neighbours *n, struct sn_request q)
 	if (number != SN_NEIGHBOUR_UNKNOWN && sn_neighbour_read(n->region->routing, number, &known)) {
 		if (known.state == SN_NB_WANTED || known.state == SN_NB_RESOLVED)
 			return;
-		if (known.state == SN_NB_FAILED && !sn_clock_due(known.failed_ds + RETRY_DS, now_ds(n)))
+		if (known.state == SN_NB_FAILED && !sn_clock_due(known.failed_ds + RETRY_DS, now_ds(n))) {
+			n->watch[number].pending = true; /* the packet waits, its worker does not ask again */
 			return;
+		}
 	}
 	want(n, (uint16_t)q.interface, q.addr_be32);
 }
@@ -185,13 +187,18 @@ bool sn_neighbours_requests(struct sn_neighbours *n)
 	return any;
 }
 
-/* Whether the kernel is to be asked about an entry now. A WANTED one is given up here. */
+/* Whether the kernel is to be asked about an entry now. A WANTED one is given up here, a FAILED one requested again. */
 static bool is_due(struct sn_neighbours *n, const struct sn_neighbour *entry, const struct sn_neighbour_watch *w,
 		   uint32_t now)
 {
 	if (entry->state == SN_NB_WANTED && sn_clock_due(w->wanted_ds + GIVE_UP_DS, now)) {
 		fail(n, entry->interface, entry->addr_be32);
 		return false;
+	}
+	if (entry->state == SN_NB_FAILED) {
+		if (!w->pending || !sn_clock_due(entry->failed_ds + RETRY_DS, now))
+			return false;
+		want(n, entry->interface, entry->addr_be32);
 	}
 	if (w->pending)
 		return true;

@@ -3,9 +3,9 @@
  *
  *     worker's request -> WANTED, asked -> kernel says usable -> RESOLVED (MAC), asked again every 30 s while in use
  *                            |                                      |
- *          kernel says failed, or nothing for 5 s                   |- kernel deletes it: the MAC stays, asked if in use
- *                            v                                      |- kernel says failed: WANTED if in use, else FAILED
- *                          FAILED -> a request after 1 s -> WANTED
+ *          kernel says failed, or nothing for 5 s                   |- kernel deletes it: MAC stays, asked if in use
+ *                            v                                      |- kernel says failed: WANTED if in use, or FAILED
+ *                          FAILED -> requested, and 1 s is over -> WANTED
  *
  * Asking is repeated while a neighbour is in use because AF_XDP traffic confirms nothing to the kernel: without it a
  * changed MAC would never be noticed. Entry numbers are the region's, and stay with their (interface, address).

@@ -4,7 +4,7 @@
 #ifndef SN_SANDBOX_H
 #define SN_SANDBOX_H
 
-/* Installs the list; any other call ends the process. 0 or -errno. To be called last before the loop: there is no undo. */
+/* Installs the list; any other call ends the process. 0 or -errno. Called last before the loop: there is no undo. */
 int sn_sandbox_enter(void);
 
 #endif

@@ -139,9 +139,15 @@ Test(neighbours, failed_is_tried_again_after_a_second)
 	request(0, 0, HOST(7));
 	cr_assert_eq(asked, 1);
 	pass_ms(1100);
-	request(0, 0, HOST(7));
+	sn_neighbours_tick(&neighbours);
 	cr_assert_eq(asked, 2);
 	expect(0, HOST(7), SN_NB_WANTED, NULL);
+	hear(11, HOST(7), NUD_FAILED, NULL, false);
+	pass_ms(5000);
+	sn_neighbours_tick(&neighbours);
+	cr_assert_eq(asked, 2, "nobody has asked since");
+	request(0, 0, HOST(7));
+	cr_assert_eq(asked, 3);
 	hear(11, HOST(7), NUD_INCOMPLETE, NULL, true);
 	expect(0, HOST(7), SN_NB_FAILED, NULL);
 }
