@@ -22,7 +22,7 @@ struct world {
 	size_t size_b;
 	struct sn_region r;
 	struct sn_policy policy;
-	struct sn_shard shard[8];
+	struct sn_shard shard[16];
 };
 
 static inline struct sn_geometry world_geometry(uint32_t shards, uint32_t flows, uint32_t addresses)
@@ -59,12 +59,24 @@ static inline void world_make(struct world *w, const struct sn_geometry *geo)
 	SN_ASSERT(w->mem != NULL && geo->shards <= SN_ARRAY_LEN(w->shard));
 	SN_ASSERT(sn_region_format(w->mem, w->size_b, geo, "test") == 0);
 	SN_ASSERT(sn_region_join(w->mem, w->size_b, true, &w->r) == 0);
+	w->r.hdr->key = (struct sn_hash_key){ 0x5d1f3a7711ull, 0x93c467e37dull }; /* the same each time */
 	p = sn_region_ports(&w->r, SN_NONE);
 	for (uint32_t i = 0; i < geo->addresses; i++)
 		SN_ASSERT(sn_ports_add_address(&p, i, htonl(WORLD_PUBLIC + i), 0) == 0);
 	for (uint32_t s = 0; s < geo->shards; s++)
 		sn_shard_join(&w->shard[s], &w->r, s);
 	world_policy(w);
+}
+
+/* A second view of the same bytes elsewhere, as a successor joins them. */
+static inline void world_copy(struct world *to, const struct world *from)
+{
+	SN_ASSERT(to->size_b == from->size_b);
+	memcpy(to->mem, from->mem, from->size_b);
+	SN_ASSERT(sn_region_join(to->mem, to->size_b, true, &to->r) == 0);
+	to->policy = from->policy;
+	for (uint32_t s = 0; s < to->r.geo.shards; s++)
+		sn_shard_join(&to->shard[s], &to->r, s);
 }
 
 static inline void world_drop(struct world *w)
