@@ -1,0 +1,25 @@
+/* options.h: conntrack's filters and output options, for events and flows. */
+#ifndef SN_CLI_OPTIONS_H
+#define SN_CLI_OPTIONS_H
+
+#include "format.h"
+
+struct sn_query {
+	Shardnat__FlowFilter filter;
+	unsigned int output;  /* enum sn_output */
+	unsigned int classes; /* events: SHARDNAT_NEW ... */
+	uint64_t events;      /* events: end after so many; 0: never */
+	bool count_only;      /* flows: -C */
+	bool help;
+};
+
+/*
+ * Reads the options of events or flows. False after saying what is wrong on standard error: a usage error. The rules are
+ * conntrack's: ports and states need -p first.
+ */
+bool sn_query_parse(int argc, char **argv, bool events, struct sn_query *ret);
+
+/* The part of --help that both share. */
+extern const char sn_query_help[];
+
+#endif
