@@ -13,8 +13,8 @@
 	X(FORWARD, "forward", "translated (or passed by rule) and queued for transmission")                            \
 	X(TO_OWNER, "to-owner", "handed to the worker that owns the flow's shard, which gives it its verdict")          \
 	X(NOT_IPV4, "not-ipv4", "not an IPv4 packet")                                                                  \
-	X(MALFORMED, "malformed", "a header is truncated, or a length or header checksum is wrong")                      \
-	X(BAD_TCP, "bad-tcp", "TCP flags or data offset are not possible")                                              \
+	X(MALFORMED, "malformed", "a header is truncated, or a length, data offset or header checksum is wrong")         \
+	X(BAD_TCP, "bad-tcp", "TCP flags that no packet may have together")                                             \
 	X(INVALID, "invalid", "not acceptable in the state of its flow, or no flow can start with it")                   \
 	X(FRAGMENT, "fragment", "IP fragments are not translated yet")                                                  \
 	X(BAD_PROTOCOL, "bad-protocol", "neither TCP, UDP nor ICMP")                                                    \

@@ -404,7 +404,7 @@ Test(parse, quotes_that_are_not_translated)
 {
 	cr_expect_eq(with_quoted_word(8, 64 << 8 | 17, true, true), SN_V_FORWARD);
 	cr_expect_eq(with_quoted_word(8, 64 << 8 | 17, true, false), SN_V_FORWARD);
-	cr_expect_eq(with_quoted_word(8, 63 << 8 | 17, true, false), SN_V_FORWARD, "a right header is neutral to a sum");
+	cr_expect_eq(with_quoted_word(8, 63 << 8 | 17, true, false), SN_V_FORWARD, "right headers add nothing");
 	cr_expect_eq(with_quoted_word(8, 63 << 8 | 17, false, true), SN_V_MALFORMED, "quoted IP checksum");
 	cr_expect_eq(with_quoted_word(20, 1, true, false), SN_V_MALFORMED, "ICMP checksum");
 	cr_expect_eq(with_quoted_word(8, 64 << 8 | 47, true, true), SN_V_ICMP_TYPE, "GRE");
@@ -428,6 +428,72 @@ Test(parse, quotes_of_icmp)
 
 		q.packet.icmp_type = (uint8_t)type;
 		expect(frame, build_error(frame, &o, &q), query ? SN_V_FORWARD : SN_V_ICMP_TYPE);
+	}
+}
+
+/* The largest datagram there is: no offset, length or sum may wrap. */
+Test(parse, sixty_four_kilobytes)
+{
+	static uint8_t frame[22 + 65535];
+	struct build o = sample_error();
+	struct build_quote q = sample_quote(17);
+	struct sn_packet p;
+
+	o.vlans = 2;
+	o.ip_options_b = 40;
+	q.packet.ip_options_b = 40;
+	build_error(frame, &o, &q);
+	build_put16(frame + 22 + 2, 65535);
+	mend_ip(frame + 22);
+	build_put16(frame + 90 + 2, 65535);
+	mend_ip(frame + 90);
+	memset(frame + 90 + 68, 0xff, sizeof(frame) - 90 - 68);
+	build_put16(frame + 82 + 2, 0);
+	build_put16(frame + 82 + 2, ntohs((uint16_t)~sn_csum_fold(sn_csum_add(frame + 82, 65535 - 60, 0))));
+	cr_assert_eq(sn_parse(frame, sizeof(frame), &p), SN_V_FORWARD);
+	cr_expect_eq(p.len_b, sizeof(frame));
+	cr_expect_eq(p.ip.l4_b, 65535 - 60);
+	cr_expect_eq(p.quote.l4_off_b, 150);
+	cr_expect_eq(p.quote.l4_b, sizeof(frame) - 150);
+	cr_expect_eq(sn_parse(frame, sizeof(frame) - 1, &p), SN_V_MALFORMED);
+}
+
+static uint32_t quoted_l4_with_length(uint8_t words)
+{
+	struct build o = sample_error();
+	struct build_quote q = sample_quote(17);
+	uint8_t frame[BUILD_MAX_B];
+	uint32_t len_b;
+	struct sn_packet p;
+
+	q.packet.payload_b = 180;
+	q.l4_b = 180;
+	len_b = build_error(frame, &o, &q);
+	frame[34 + 5] = words;
+	mend_icmp(frame + 34, len_b - 34);
+	return sn_parse(frame, len_b, &p) == SN_V_FORWARD ? p.quote.l4_b : 0;
+}
+
+Test(parse, quote_lengths_that_lie)
+{
+	cr_expect_eq(quoted_l4_with_length(0), 180);
+	cr_expect_eq(quoted_l4_with_length(1), 180, "too short to be one: old senders left anything there");
+	cr_expect_eq(quoted_l4_with_length(31), 180);
+	cr_expect_eq(quoted_l4_with_length(32), 128 - 20);
+	cr_expect_eq(quoted_l4_with_length(40), 160 - 20);
+	cr_expect_eq(quoted_l4_with_length(255), 180, "beyond the message");
+}
+
+Test(parse, ethertypes_near_ours)
+{
+	static const uint16_t types[] = { 0x0000, 0x002e, 0x05dc, 0x0008, 0x0801, 0x9100, 0x0081, 0xa888, 0x8847 };
+	struct build b = sample(17);
+	uint8_t frame[BUILD_MAX_B];
+	uint32_t len_b = build_frame(frame, &b);
+
+	for (uint32_t i = 0; i < SN_ARRAY_LEN(types); i++) {
+		build_put16(frame + 12, types[i]);
+		expect(frame, len_b, SN_V_NOT_IPV4);
 	}
 }
 
