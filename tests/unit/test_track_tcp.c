@@ -242,7 +242,7 @@ Test(track_tcp, syn_in_established_taken_up_by_the_server)
 		{ { O, SYN, C + 9000000, 0, 0, 1000, .scale = 1 + 3 }, IGNORE, 0, SN_TCP_ESTABLISHED, 0 },
 		{ { R, SYNACK, S + 9000000, C + 9000001, 0, 2000, .scale = 1 + 4 }, ACCEPT, ST, SN_TCP_SYN_RECV, 60 },
 		ROW_WINDOW(O, ACK, C + 9000001, S + 9000001, 0, 100, ACCEPT, ST, SN_TCP_ESTABLISHED, 432000),
-		ROW(R, ACK, S + 9000001, C + 9000001, 100, ACCEPT, 0, SN_TCP_ESTABLISHED, 300),
+		ROW(R, ACK, S + 9000001 + (100 << 3), C + 9000001, 100, ACCEPT, 0, SN_TCP_ESTABLISHED, 300),
 		ROW(R, ACK, S + 1, C + 1, 100, IGNORE, 0, SN_TCP_ESTABLISHED, 0));
 
 	cr_expect_eq(f.status & SN_ST_ASSURED, SN_ST_ASSURED, "ASSURED is never cleared");
@@ -285,6 +285,10 @@ Test(track_tcp, challenge_ack_of_a_half_open_connection)
 	PLAY(ROW(O, SYN, C, 0, 0, ACCEPT, 0, SN_TCP_SYN_SENT, 120),
 	     ROW(R, ACK, S, C - 70000, 0, IGNORE, RE, SN_TCP_SYN_SENT, 0),
 	     ROW(O, RST, C - 70000, 0, 0, ACCEPT, ST, SN_TCP_CLOSE, 10));
+	PLAY(ROW(O, SYN, C, 0, 0, ACCEPT, 0, SN_TCP_SYN_SENT, 120),
+	     ROW(R, ACK, S, C + 70000, 0, IGNORE, RE, SN_TCP_SYN_SENT, 0),
+	     ROW(O, RST, C + 70001, 0, 0, INVALID, 0, SN_TCP_SYN_SENT, 0),
+	     ROW(O, RST, C + 70000, 0, 0, ACCEPT, ST, SN_TCP_CLOSE, 10));
 }
 
 /* Closed connections opened again. */
@@ -350,6 +354,19 @@ Test(track_tcp, reset_beyond_the_window)
 	PLAY(HANDSHAKE,
 	     ROW(R, RST, S + 64002, 0, 0, IGNORE, 0, SN_TCP_ESTABLISHED, 0),
 	     ROW(R, RST, S + 64002 + 64000, 0, 0, INVALID, 0, SN_TCP_ESTABLISHED, 0));
+}
+
+Test(track_tcp, reset_with_a_zero_ack)
+{
+	PLAY(HANDSHAKE, ROW(R, RSTACK, S + 1, 0, 0, ACCEPT, ST, SN_TCP_CLOSE, 10));
+}
+
+Test(track_tcp, reset_that_acknowledges_one_more_than_the_syn)
+{
+	PLAY(ROW(O, SYN, C, 0, 0, ACCEPT, 0, SN_TCP_SYN_SENT, 120),
+	     ROW(R, RSTACK, 7, C + 3, 0, INVALID, 0, SN_TCP_SYN_SENT, 0));
+	PLAY(ROW(O, SYN, C, 0, 0, ACCEPT, 0, SN_TCP_SYN_SENT, 120),
+	     ROW(R, RSTACK, 7, C + 2, 0, DESTROY, 0, SN_TCP_CLOSE, 0));
 }
 
 Test(track_tcp, reset_while_closing_is_not_checked)
@@ -440,6 +457,23 @@ Test(track_tcp, more_than_granted_but_less_than_a_window_more)
 	     ROW(R, ACK, S + 1, C + 65002, 0, ACCEPT, 0, SN_TCP_ESTABLISHED, 432000));
 }
 
+Test(track_tcp, segment_across_the_right_edge_widens_the_window)
+{
+	PLAY(HANDSHAKE,
+	     ROW(O, ACK, C + 64001, S + 1, 1000, ACCEPT, 0, SN_TCP_ESTABLISHED, 300),
+	     ROW(O, ACK, C, S + 1, 0, IGNORE, 0, SN_TCP_ESTABLISHED, 0),
+	     ROW(O, ACK, C + 1, S + 1, 0, ACCEPT, 0, SN_TCP_ESTABLISHED, 300));
+}
+
+Test(track_tcp, large_window_lets_old_acknowledgements_in)
+{
+	PLAY({ { O, SYN, C, 0, 0, 64000, .scale = 1 + 7 }, ACCEPT, 0, SN_TCP_SYN_SENT, 120 },
+	     { { R, SYNACK, S, C + 1, 0, 64000, .scale = 1 + 2 }, ACCEPT, ST | RE, SN_TCP_SYN_RECV, 60 },
+	     ROW_WINDOW(O, ACK, C + 1, S + 1, 0, 1000, ACCEPT, ST | AS, SN_TCP_ESTABLISHED, 432000),
+	     ROW_WINDOW(O, ACK, C + 1, S + 1 - 128000, 0, 1000, ACCEPT, 0, SN_TCP_ESTABLISHED, 432000),
+	     ROW_WINDOW(O, ACK, C + 1, S + 1 - 128001, 0, 1000, IGNORE, 0, SN_TCP_ESTABLISHED, 0));
+}
+
 Test(track_tcp, liberal_accepts_what_is_out_of_window)
 {
 	struct sn_policy policy = netfilter();
@@ -475,6 +509,16 @@ Test(track_tcp, sack_edges_count_when_permitted)
 	PLAY(HANDSHAKE,
 	     { { R, ACK, S + 1, C + 1, 0, 64000, .sack = { C + 500, C + 600 } },
 	       ACCEPT, 0, SN_TCP_ESTABLISHED, 432000 });
+}
+
+Test(track_tcp, sack_widens_the_window)
+{
+	PLAY({ { O, SYN, C, 0, 0, 64000, .sack_ok = true }, ACCEPT, 0, SN_TCP_SYN_SENT, 120 },
+	     { { R, SYNACK, S, C + 1, 0, 64000, .sack_ok = true }, ACCEPT, ST | RE, SN_TCP_SYN_RECV, 60 },
+	     ROW(O, ACK, C + 1, S + 1, 1000, ACCEPT, ST | AS, SN_TCP_ESTABLISHED, 300),
+	     { { R, ACK, S + 1, C + 1, 0, 64000, .sack = { C + 501, C + 1001 } }, ACCEPT, 0, SN_TCP_ESTABLISHED, 300 },
+	     ROW(O, ACK, C + 1001 - 65000, S + 1, 0, ACCEPT, 0, SN_TCP_ESTABLISHED, 300),
+	     ROW(O, ACK, C + 1001 - 65001, S + 1, 0, IGNORE, 0, SN_TCP_ESTABLISHED, 0));
 }
 
 Test(track_tcp, sequence_numbers_wrap)
