@@ -24,7 +24,10 @@ static uint32_t ack_window(const struct sn_tcp_track *t, uint8_t dir)
 	return SN_MAX(t->maxwin[dir], (uint32_t)ACK_WINDOW_MIN_B);
 }
 
-/* Options of a SYN replace what the side announced before; only liberality outlives it. */
+/*
+ * Options of a SYN replace what the side announced before; only liberality outlives it. (Netfilter keeps all that was
+ * announced if the new SYN has no option at all, which no receiver would.)
+ */
 static void take_options(struct sn_tcp_track *t, const struct sn_segment *s)
 {
 	uint8_t flags = t->flags[s->dir] & SN_TCPF_BE_LIBERAL;
