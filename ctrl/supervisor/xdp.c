@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/if_link.h>
+#include <net/if.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -335,11 +336,14 @@ static int link_pin(const struct sn_xdp *x, uint32_t ifindex, bool *ret_generic)
 int sn_xdp_attach(struct sn_xdp *x, uint32_t ifindex, uint32_t side, uint32_t index, bool *ret_generic, char *msg,
 		  size_t msg_b)
 {
+	char name[IF_NAMESIZE];
 	bool generic = false;
 	int err;
 
 	if (index >= SN_STEER_INTERFACES_MAX)
 		return fail(-EINVAL, msg, msg_b, "at most %u interfaces", SN_STEER_INTERFACES_MAX);
+	if (!if_indextoname(ifindex, name)) /* the kernel says EINVAL */
+		return attach_failed(-ENODEV, ifindex, msg, msg_b);
 	err = interface_set(x, ifindex, side, index);
 	if (!err && !has_link(x, ifindex)) {
 		err = link_pin(x, ifindex, &generic);
