@@ -1,9 +1,9 @@
 /*
  * check.c: proves a region, shard by shard.
  *
- * Callers: shardnat-check, tests. A shard is verified between two looks at the counters that every change of it moves (an undone
- * change moves `refused`); what was found counts only if it did not change meanwhile. A shard in the middle of a change that nobody
- * finishes (its worker is dead) stays unsettled.
+ * Callers: shardnat-check, tests. A shard is verified between two looks at the count of changes begun in it; what was found counts
+ * only if none was under way or begun meanwhile. A shard in the middle of a change that nobody finishes (its worker is dead) stays
+ * unsettled.
  */
 #include "check.h"
 
@@ -19,30 +19,18 @@
 #define TRIES 20
 #define PAUSE_NS 2000000
 
-/* What every change of a shard moves. */
-struct look {
-	uint64_t opened, closed, refused, audit_seq, events;
-	uint32_t subscribers, held_head, held_tail, op;
-};
-
-static struct look look_at(const struct sn_shard *s)
+/* Changes begun in a shard, ever; *ret_still is false in the middle of one. */
+static uint64_t look_at(const struct sn_shard *s, bool *ret_still)
 {
-	const struct sn_shard_state *st = s->state;
-	struct look l;
+	const struct sn_intent *in = s->writer.intent;
+	uint64_t changes;
 
-	memset(&l, 0, sizeof(l));
 	atomic_thread_fence(memory_order_seq_cst);
-	l.opened = st->opened;
-	l.closed = st->closed;
-	l.refused = st->refused;
-	l.audit_seq = st->audit_seq;
-	l.events = sn_event_head(&s->events);
-	l.subscribers = st->subscribers.live;
-	l.held_head = st->hold.head;
-	l.held_tail = st->hold.tail;
-	l.op = atomic_load_explicit(&s->writer.intent->op, memory_order_acquire) | (uint32_t)(st->rebuilding != 0);
+	*ret_still = atomic_load_explicit(&in->op, memory_order_acquire) == SN_INTENT_NONE &&
+		     __atomic_load_n(&s->state->rebuilding, __ATOMIC_ACQUIRE) == 0;
+	changes = __atomic_load_n(&in->changes, __ATOMIC_ACQUIRE);
 	atomic_thread_fence(memory_order_seq_cst);
-	return l;
+	return changes;
 }
 
 void sn_check_violation(struct sn_checker *c, const char *format, ...)
@@ -53,7 +41,7 @@ void sn_check_violation(struct sn_checker *c, const char *format, ...)
 	c->found.violations++;
 	if (c->lines == SN_CHECK_LINES)
 		return;
-	used = snprintf(c->line[c->lines], SN_CHECK_LINE_B, "shard %u: ", c->shard.number);
+	used = c->shard.number == SN_NONE ? 0 : snprintf(c->line[c->lines], SN_CHECK_LINE_B, "shard %u: ", c->shard.number);
 	va_start(args, format);
 	vsnprintf(c->line[c->lines] + used, SN_CHECK_LINE_B - (size_t)used, format, args);
 	va_end(args);
@@ -75,13 +63,13 @@ static void verify_shard(struct sn_checker *c)
 /* Whether the shard stood still while it was verified. */
 static bool try_shard(struct sn_checker *c)
 {
-	struct look before = look_at(&c->shard), after;
+	bool still_before, still_after;
+	uint64_t before = look_at(&c->shard, &still_before);
 
-	if (before.op != SN_INTENT_NONE)
+	if (!still_before)
 		return false;
 	verify_shard(c);
-	after = look_at(&c->shard);
-	if (memcmp(&before, &after, sizeof(before)) == 0)
+	if (look_at(&c->shard, &still_after) == before && still_after)
 		return true;
 	memset(c->held_bits, 0, sn_region_section_b(&c->region, SN_SEC_PORT_BUSY)); /* marks of slots that went meanwhile */
 	return false;
@@ -117,6 +105,7 @@ static void check_addresses(struct sn_checker *c)
 
 	memset(&c->found, 0, sizeof(c->found));
 	c->lines = 0;
+	c->shard.number = SN_NONE; /* the node's */
 	for (uint32_t a = 0; a < p->address_count; a++) {
 		uint32_t claimed = 0, says = atomic_load_explicit(&p->addresses[a].claimed, memory_order_relaxed);
 

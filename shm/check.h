@@ -6,7 +6,7 @@
  *   2 no two bindings share (public address, port, protocol)
  *   3 the ports' busy bits are exactly the bound and the held ports; each bound port's binding points back
  *   4 counts add up: flows and bindings per subscriber, flows per binding, bound and held ports per block, live records per
- *     chunk and lease, chunks per shard, blocks per subscriber and address
+ *     chunk and lease, chunks per shard, blocks per subscriber (and per address, but see ports.h)
  *   5 each claimed block is on the list of a live subscriber of the shard that its owner word names
  *   6 each flow, binding and subscriber is in the shard that its inside address hashes to
  */
@@ -23,7 +23,7 @@ struct sn_check {
 
 /*
  * report is called once per violation with one line of text (at most 1000 times). live: another process may be writing, so
- * each shard is verified between two looks at its change counters and tried again if it changed.
+ * each shard is verified between two looks at its count of changes and tried again if it changed.
  * 0 clean, 1 violations, 2 not settled. No allocation but its own scratch (-ENOMEM).
  */
 int sn_check_region(const struct sn_region *r, bool live, void (*report)(void *ctx, const char *line), void *ctx,

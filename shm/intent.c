@@ -54,6 +54,7 @@ void sn_intent_begin(struct sn_writer *w, enum sn_intent_op op, uint32_t record,
 	struct sn_intent *in = w->intent;
 
 	SN_ASSERT(!sn_intent_open(w) && op != SN_INTENT_NONE);
+	in->changes++;
 	in->record = record;
 	in->gen = gen;
 	in->commit_where = 0;

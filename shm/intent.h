@@ -57,7 +57,8 @@ struct sn_intent {
 	uint32_t gen;           /* of the record before the change, for people */
 	uint64_t commit_where;  /* like a note's: the word that makes the change true, 0: clearing the slot does */
 	uint64_t commit_value;  /* what it holds then */
-	uint64_t reserved[3];
+	uint64_t changes;       /* begun in this slot, ever; R: check, to see whether a shard stood still */
+	uint64_t reserved[2];
 	struct sn_intent_note note[SN_INTENT_NOTES];
 };
 

@@ -162,7 +162,7 @@ uint64_t sn_layout_hash(void)
 		SIZE(sn_slab_lease), AT(sn_slab_lease, live), AT(sn_slab_lease, hint),
 		SIZE(sn_chunk), AT(sn_chunk, live), AT(sn_chunk, next), AT(sn_chunk, listed), AT(sn_chunk, summary),
 		AT(sn_chunk, used),
-		SIZE(sn_intent), AT(sn_intent, commit_where), AT(sn_intent, note), SIZE(sn_intent_note),
+		SIZE(sn_intent), AT(sn_intent, commit_where), AT(sn_intent, changes), AT(sn_intent, note), SIZE(sn_intent_note),
 		SIZE(sn_index_bucket), AT(sn_index_bucket, displaced),
 		SIZE(sn_event_head), SIZE(sn_event), AT(sn_event, epoch), AT(sn_event, inside_be32),
 		AT(sn_event, proto), AT(sn_event, timeout_ds), AT(sn_event, packets),

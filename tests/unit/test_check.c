@@ -108,6 +108,41 @@ Test(check, a_shard_in_the_middle_of_a_change_is_not_proved)
 	cr_expect_eq(sn_check_region(&w.r, true, keep_first, NULL, &found), 2);
 }
 
+/* Opens, refuses and closes for as long as it lives. */
+static void keep_changing(void)
+{
+	w.policy.limits.ports[SN_L4_UDP] = 6;
+	for (uint32_t i = 0;; i++) {
+		struct sn_open o = world_open(&w, i % 12, 17, (uint16_t)(1000 + i % 9), i % 100);
+		uint32_t n;
+
+		world_drain_audits(world_shard(&w, i % 12));
+		if (sn_shard_open(world_shard(&w, i % 12), &o, &n) == SN_V_FORWARD && i % 2)
+			sn_shard_close(world_shard(&w, i % 12), n, SN_REASON_COMMAND, &w.policy, WORLD_NOW_NS);
+		if (i % 64 == 0)
+			usleep(200);
+	}
+}
+
+Test(check, a_changing_shard_is_never_called_broken)
+{
+	pid_t child = fork();
+	uint64_t proved = 0, changes = s->writer.intent->changes;
+
+	if (child == 0)
+		keep_changing();
+	for (uint32_t i = 0; i < 60; i++) {
+		struct sn_check found;
+
+		cr_expect_neq(sn_check_region(&w.r, true, keep_first, NULL, &found), 1, "%s", first);
+		proved += w.r.geo.shards - found.unsettled;
+	}
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	cr_expect_gt(s->writer.intent->changes, changes + 1000);
+	fprintf(stderr, "%llu shards proved while they changed\n", (unsigned long long)proved);
+}
+
 Test(check, flow_missing_from_the_index)
 {
 	uint32_t slot;
