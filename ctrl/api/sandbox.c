@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <seccomp.h>
 #include <stddef.h>
+#include <sys/prctl.h>
 
 static const int allowed[] = {
 	/* nng: its poller and the threads that carry its callbacks */
@@ -68,6 +69,9 @@ int sn_sandbox_enter(void)
 
 	for (size_t i = 0; !err && i < sizeof(allowed) / sizeof(allowed[0]); i++)
 		err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, allowed[i], 0);
+	/* nng: a thread gives itself a name when it begins to run */
+	if (!err)
+		err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1, SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME));
 	if (!err)
 		err = seccomp_load(ctx);
 	seccomp_release(ctx);
