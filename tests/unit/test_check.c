@@ -124,14 +124,14 @@ static void keep_changing(void)
 	}
 }
 
-Test(check, a_changing_shard_is_never_called_broken)
+Test(check, a_changing_shard_is_never_called_broken, .timeout = 60)
 {
 	pid_t child = fork();
 	uint64_t proved = 0, changes = s->writer.intent->changes;
 
 	if (child == 0)
 		keep_changing();
-	for (uint32_t i = 0; i < 60; i++) {
+	for (uint32_t i = 0; i < 60 || s->writer.intent->changes < changes + 1000; i++) {
 		struct sn_check found;
 
 		cr_expect_neq(sn_check_region(&w.r, true, keep_first, NULL, &found), 1, "%s", first);
@@ -139,7 +139,6 @@ Test(check, a_changing_shard_is_never_called_broken)
 	}
 	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);
-	cr_expect_gt(s->writer.intent->changes, changes + 1000);
 	fprintf(stderr, "%llu shards proved while they changed\n", (unsigned long long)proved);
 }
 
