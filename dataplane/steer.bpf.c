@@ -1,6 +1,6 @@
 /*
- * steer.bpf.c: the XDP program: gives the workers' sockets what is for NAT, and the kernel the rest (ARP, routing protocols, ssh,
- * the node's own addresses, everything that is not IPv4).
+ * steer.bpf.c: the XDP program: gives the workers' sockets what is for NAT, and the kernel the rest (ARP, routing
+ * protocols, ssh, the node's own addresses, everything that is not IPv4).
  *
  * NAT traffic never reaches the kernel's forwarding: where a queue has no live socket it is dropped here.
  */
@@ -61,7 +61,8 @@ struct vlan_tag {
 
 static __always_inline int counted(int action)
 {
-	__u32 key = action == XDP_PASS ? SN_STEER_PASSED : action == XDP_REDIRECT ? SN_STEER_REDIRECTED : SN_STEER_DROPPED;
+	__u32 key = action == XDP_PASS ? SN_STEER_PASSED :
+		    action == XDP_REDIRECT ? SN_STEER_REDIRECTED : SN_STEER_DROPPED;
 	__u64 *n = bpf_map_lookup_elem(&counters, &key);
 
 	if (n)

@@ -1,8 +1,9 @@
 /*
- * steer.h: what the XDP program (steer.bpf.c) and its loader (ctrl/supervisor/xdp.c) share: the maps' keys and values, and
- * the program itself as an object in memory. Compiled for both sides, so kernel types and no libc.
+ * steer.h: what the XDP program (steer.bpf.c) and its loader (ctrl/supervisor/xdp.c) share: the maps' keys and values,
+ * and the program itself as an object in memory. Compiled for both sides, so kernel types and no libc.
  *
- * W: the loader, all maps but the counters, which the program writes per CPU. R: the program; the loader reads counters.
+ * W: the loader, all maps but the counters, which the program writes per CPU. R: the program; the loader reads
+ * counters.
  */
 #ifndef SN_STEER_XDP_H
 #define SN_STEER_XDP_H
@@ -24,7 +25,10 @@ struct sn_steer_interface {
 	__u32 index; /* in the policy, below SN_STEER_INTERFACES_MAX */
 };
 
-/* Maps `inside` (subscribers' prefixes) and `outside` (pool and pass-through prefixes): longest prefix match; the value is a mere 1. */
+/*
+ * Maps `inside` (subscribers' prefixes) and `outside` (pools and pass-through): longest prefix match; the value is a
+ * mere 1.
+ */
 struct sn_steer_prefix {
 	__u32 bits;
 	__u32 addr_be32;

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
 
 #define NR_HUGEPAGES "/proc/sys/vm/nr_hugepages"
@@ -66,6 +67,20 @@ static void unlock(int fd)
 		close(fd);
 }
 
+/* Without surplus pages: those that were taken from us while in use, and go when they are freed. */
+static uint64_t read_total(void)
+{
+	FILE *f = fopen(NR_HUGEPAGES, "re");
+	unsigned long long v = 0;
+
+	if (!f)
+		return 0;
+	if (fscanf(f, "%llu", &v) != 1)
+		v = 0;
+	fclose(f);
+	return v;
+}
+
 static int write_total(uint64_t pages)
 {
 	char text[24];
@@ -82,12 +97,12 @@ static int write_total(uint64_t pages)
 
 static int raise_by(uint32_t missing, uint32_t *ret_added, struct sn_error *err)
 {
-	uint64_t before = meminfo("HugePages_Total"), after;
+	uint64_t before = read_total(), after;
 	int e = write_total(before + missing);
 
 	if (e)
 		return sn_error_set(err, e, "%s cannot be written (%s)", NR_HUGEPAGES, strerror(-e));
-	after = meminfo("HugePages_Total");
+	after = read_total();
 	if (after < before + missing) {
 		write_total(before);
 		return sn_error_set(err, -ENOMEM, "the kernel found only %llu of %u more huge pages",
@@ -113,15 +128,26 @@ int sn_hugepages_reserve(uint32_t pages, uint32_t *ret_added, struct sn_error *e
 	return e;
 }
 
+/* Pages that the kernel still has in hand go soon after their last user: wait for a moment, so that none is left. */
+static void wait_surplus(uint64_t before)
+{
+	const struct timespec pause = { .tv_nsec = 10 * 1000 * 1000 };
+
+	for (int i = 0; i < 100 && meminfo("HugePages_Surp") > before; i++)
+		nanosleep(&pause, NULL);
+}
+
 void sn_hugepages_return(uint32_t added)
 {
-	uint64_t total;
+	uint64_t total, surplus;
 	int fd;
 
 	if (!added)
 		return;
 	fd = lock();
-	total = meminfo("HugePages_Total");
+	total = read_total();
+	surplus = meminfo("HugePages_Surp");
 	write_total(total > added ? total - added : 0);
+	wait_surplus(surplus);
 	unlock(fd);
 }

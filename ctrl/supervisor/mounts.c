@@ -29,19 +29,37 @@ static int make_dir(const char *path, mode_t mode)
 	return mkdir(path, mode) != 0 && errno != EEXIST ? -errno : 0;
 }
 
-int sn_mounts_make_dirs(const struct sn_paths *p, struct sn_error *err)
+int sn_mounts_make_run_dir(struct sn_error *err)
 {
 	int e = make_dir(SN_RUN_DIR, 0755);
 
-	if (e)
-		return sn_error_set(err, e, "%s cannot be made: %s; make /run writable for root", SN_RUN_DIR, strerror(-e));
-	e = make_dir(p->sockets, 0755);
-	if (!e && chown(p->sockets, SN_UID_API, SN_UID_API) != 0)
+	if (!e && access(SN_RUN_DIR, W_OK | X_OK) != 0)
 		e = -errno;
-	if (e)
-		return sn_error_set(err, e, "the socket directory %s cannot be made: %s; make %s writable for root", p->sockets,
-				    strerror(-e), SN_RUN_DIR);
-	return 0;
+	return e ? sn_error_set(err, e, "%s cannot be used: %s; make it a directory that root can write to", SN_RUN_DIR,
+				strerror(-e)) : 0;
+}
+
+/* What is there may be anything: a file, a link, a read-only mount. */
+static int check_dir(const char *path)
+{
+	struct stat st;
+
+	if (lstat(path, &st) != 0)
+		return -errno;
+	if (!S_ISDIR(st.st_mode))
+		return -ENOTDIR;
+	return access(path, W_OK | X_OK) != 0 ? -errno : 0;
+}
+
+int sn_mounts_make_sockets_dir(const struct sn_paths *p, struct sn_error *err)
+{
+	int e = make_dir(p->sockets, 0755);
+
+	e = e ? e : check_dir(p->sockets);
+	if (!e && (chown(p->sockets, SN_UID_API, SN_UID_API) != 0 || chmod(p->sockets, 0755) != 0))
+		e = -errno;
+	return e ? sn_error_set(err, e, "the socket directory %s is not writable: %s; make it a directory that root can write to, "
+				"or remove it", p->sockets, strerror(-e)) : 0;
 }
 
 bool sn_mounts_is_mounted(const char *path)
@@ -94,8 +112,7 @@ static void remove_mount(const char *path)
 
 void sn_mounts_remove_memory(const struct sn_paths *p)
 {
-	if (sn_mounts_is_mounted(p->memory))
-		unlink(p->region);
+	unlink(p->region);
 	remove_mount(p->memory);
 }
 

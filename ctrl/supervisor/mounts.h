@@ -23,8 +23,9 @@ struct sn_paths {
 
 void sn_paths_of(const char *instance, struct sn_paths *ret);
 
-/* Makes SN_RUN_DIR and the directory of sockets with its owner. 0, or -errno and the text. */
-int sn_mounts_make_dirs(const struct sn_paths *p, struct sn_error *err);
+/* Makes SN_RUN_DIR; the directory of sockets with its owner. 0, or -errno and the text. */
+int sn_mounts_make_run_dir(struct sn_error *err);
+int sn_mounts_make_sockets_dir(const struct sn_paths *p, struct sn_error *err);
 
 /* Mounts the region's file system, of one kind; bpffs likewise. 0, or -errno and the text. */
 int sn_mounts_memory(const struct sn_paths *p, enum sn_backing kind, size_t size_b, struct sn_error *err);

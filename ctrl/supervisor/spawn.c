@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/close_range.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -90,12 +91,13 @@ void sn_spawn_fd(struct sn_spawn *s, int fd)
 
 static int keep_fds(const struct sn_spawn *s)
 {
-	int null = open("/dev/null", O_RDONLY);
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
 	if (null < 0 || dup2(null, STDIN_FILENO) < 0)
 		return -1;
-	if (null > STDERR_FILENO)
-		close(null);
+	/* whatever we, our libraries or who started us have open */
+	if (close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC) != 0)
+		return -1;
 	for (uint32_t i = 0; i < s->fd_count; i++)
 		if (fcntl(s->fds[i], F_SETFD, 0) != 0)
 			return -1;

@@ -61,11 +61,11 @@ static int preflight(struct sn_supervisor *s, struct sn_error *err)
 	e = e ? e : sn_preflight_rights(err);
 	e = e ? e : sn_preflight_keep_rights(err);
 	e = e ? e : sn_preflight_bpf(err);
-	e = e ? e : sn_mounts_make_dirs(&s->paths, err);
+	e = e ? e : sn_mounts_make_run_dir(err);
 	if (e)
 		return e;
 	s->lock = sn_preflight_lock(&s->paths, s->config.instance, err);
-	return SN_MIN(s->lock, 0);
+	return s->lock < 0 ? s->lock : sn_mounts_make_sockets_dir(&s->paths, err);
 }
 
 /* Whatever is left of the instance goes: processes, program, region. */

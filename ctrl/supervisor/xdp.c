@@ -138,7 +138,8 @@ static int object_load_quietly(uint32_t inside, uint32_t outside, struct bpf_obj
 	err = object_load(inside, outside, log, ret);
 	libbpf_set_print(print);
 	if (err)
-		fail(err, msg, msg_b, "cannot load the XDP program: %s%s %s", strerror(-err), advice(err), last_lines(log));
+		fail(err, msg, msg_b, "cannot load the XDP program: %s%s %s", strerror(-err), advice(err),
+		     last_lines(log));
 	free(log);
 	return err;
 }
@@ -286,8 +287,8 @@ static int link_make(const struct sn_xdp *x, uint32_t ifindex, bool *ret_generic
 static int attach_failed(int err, uint32_t ifindex, char *msg, size_t msg_b)
 {
 	if (err == -EBUSY || err == -EEXIST)
-		return fail(-EBUSY, msg, msg_b, "interface %u has another XDP program already; look with `ip link show` or "
-			    "`bpftool net`, and remove it", ifindex);
+		return fail(-EBUSY, msg, msg_b, "interface %u has another XDP program already; look with "
+			    "`ip link show` or `bpftool net`, and remove it", ifindex);
 	return fail(err, msg, msg_b, "cannot attach the XDP program to interface %u: %s%s", ifindex, strerror(-err),
 		    advice(err));
 }

@@ -1,12 +1,12 @@
 /*
  * xdp.h: the XDP program of an instance (dataplane/steer.bpf.c): loading, pinning, attaching, and its maps.
  *
- * Called by the supervisor alone. Everything lives in pins in a bpffs directory of the instance, so that it outlives the
- * supervisor: program, maps (map-NAME), and one link per interface (link-IFINDEX). An unpinned link would go with its last holder,
- * and the kernel would then forward untranslated.
+ * Called by the supervisor alone. Everything lives in pins in a bpffs directory of the instance, so that it outlives
+ * the supervisor: program, maps (map-NAME), and one link per interface (link-IFINDEX). An unpinned link would go with
+ * its last holder, and the kernel would then forward untranslated.
  *
- * Calls block as system calls do. Where a call has msg, a failure writes there what an operator can do about it (msg_b >= 1;
- * untouched by success). Nothing is logged.
+ * Calls block as system calls do. Where a call has msg, a failure writes there what an operator can do about it (msg_b
+ * >= 1; untouched by success). Nothing is logged.
  */
 #ifndef SN_XDP_H
 #define SN_XDP_H
@@ -34,16 +34,16 @@ struct sn_xdp_counters {
 };
 
 /*
- * Loads the program with room for so many prefixes on each side and pins it and its maps under dir, an empty directory in a
- * bpffs. 0; -EEXIST (there are pins: adopt or remove them), -EPERM (a capability is missing: CAP_BPF, CAP_NET_ADMIN), or another
- * -errno; nothing stays pinned then.
+ * Loads the program with room for so many prefixes on each side and pins it and its maps under dir, an empty directory
+ * in a bpffs. 0; -EEXIST (there are pins: adopt or remove them), -EPERM (a capability is missing: CAP_BPF,
+ * CAP_NET_ADMIN), or another -errno; nothing stays pinned then.
  */
 int sn_xdp_load(const char *dir, uint32_t inside_prefixes, uint32_t outside_prefixes, struct sn_xdp *ret, char *msg,
 		size_t msg_b);
 
 /*
- * Takes up what a predecessor pinned under dir. 0; -ENOENT (nothing there, or not all of it); -EPROTO (of another layout: remove it);
- * -errno. Links go on; their interfaces are attached already.
+ * Takes up what a predecessor pinned under dir. 0; -ENOENT (nothing there, or not all of it); -EPROTO (of another
+ * layout: remove it); -errno. Links go on; their interfaces are attached already.
  */
 int sn_xdp_adopt(const char *dir, struct sn_xdp *ret, char *msg, size_t msg_b);
 
@@ -51,9 +51,9 @@ int sn_xdp_adopt(const char *dir, struct sn_xdp *ret, char *msg, size_t msg_b);
 void sn_xdp_fini(struct sn_xdp *x);
 
 /*
- * Attaches the program to an interface: side is enum sn_side, index the interface's in the policy. Native mode if the driver
- * has it; else generic, slower, told by *ret_generic. An interface that has our pinned link already is only told side and index.
- * 0; -EBUSY (another XDP program is there), -ENODEV, -EINVAL (index), -EPERM, -errno.
+ * Attaches the program to an interface: side is enum sn_side, index the interface's in the policy. Native mode if the
+ * driver has it; else generic, slower, told by *ret_generic. An interface that has our pinned link already is only told
+ * side and index. 0; -EBUSY (another XDP program is there), -ENODEV, -EINVAL (index), -EPERM, -errno.
  */
 int sn_xdp_attach(struct sn_xdp *x, uint32_t ifindex, uint32_t side, uint32_t index, bool *ret_generic, char *msg,
 		  size_t msg_b);
@@ -61,13 +61,19 @@ int sn_xdp_attach(struct sn_xdp *x, uint32_t ifindex, uint32_t side, uint32_t in
 /* Takes the program off an interface. 0 (also if it was not on it) or -errno. */
 int sn_xdp_detach(struct sn_xdp *x, uint32_t ifindex);
 
-/* Detaches from all interfaces and removes all pins under dir. For the end of an instance; needs no sn_xdp. 0 or the first -errno. */
+/*
+ * Detaches from all interfaces and removes all pins under dir. For the end of an instance; needs no sn_xdp. 0 or the
+ * first -errno.
+ */
 int sn_xdp_remove(const char *dir);
 
-/* Gives a queue's packets to a bound AF_XDP socket. Closing the socket's last descriptor takes it out again. 0 or -errno. */
+/* Gives a queue's packets to a bound AF_XDP socket. Closing its last descriptor takes it out again. 0 or -errno. */
 int sn_xdp_set_socket(struct sn_xdp *x, uint32_t index, uint32_t queue, int socket_fd);
 
-/* Prefixes for NAT: side SN_INSIDE: subscribers; SN_OUTSIDE: pools and pass-through. bits 0..32. Adding twice, or removing what is not there, is 0. */
+/*
+ * Prefixes for NAT: SN_INSIDE: subscribers; SN_OUTSIDE: pools and pass-through. bits 0..32. Adding twice, or removing
+ * none, is 0.
+ */
 int sn_xdp_add_prefix(struct sn_xdp *x, uint32_t side, uint32_t addr_be32, uint32_t bits);
 int sn_xdp_del_prefix(struct sn_xdp *x, uint32_t side, uint32_t addr_be32, uint32_t bits);
 

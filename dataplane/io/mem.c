@@ -1,6 +1,6 @@
 /*
- * mem.c: a port over memory, for tests and benchmarks. Two queues of descriptors, one per direction; frames go through the same
- * states as with AF_XDP (FILL while waiting to be received, TX once sent).
+ * mem.c: a port over memory, for tests and benchmarks. Two queues of descriptors, one per direction; frames go through
+ * the same states as with AF_XDP (FILL while waiting to be received, TX once sent).
  */
 #include "io/mem.h"
 

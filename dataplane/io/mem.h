@@ -1,6 +1,6 @@
 /*
- * mem.h: a port over memory, for tests and benchmarks: the caller puts frames in and takes what was sent out. Frames are the
- * UMEM's; a UMEM for it can be made without a file (sn_mem_umem).
+ * mem.h: a port over memory, for tests and benchmarks: the caller puts frames in and takes what was sent out. Frames
+ * are the UMEM's; a UMEM for it can be made without a file (sn_mem_umem).
  */
 #ifndef SN_MEM_H
 #define SN_MEM_H

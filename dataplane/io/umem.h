@@ -1,12 +1,12 @@
 /*
- * umem.h: one worker's packet memory: a memfd (hugetlb where possible) of frames and, before them, a table with the state of
- * each frame, so that a successor can return every frame whenever the worker is killed.
+ * umem.h: one worker's packet memory: a memfd (hugetlb where possible) of frames and, before them, a table with the
+ * state of each frame, so that a successor can return every frame whenever the worker is killed.
  *
  *     fd:  [ header and state words, rounded up to 2 MB ][ frames: count * frame_b ]
  *                                                         ^ registered with AF_XDP: frame n is at n * frame_b
  *
- * W: the worker that owns it; other workers write into frames that are in SN_FRAME_HANDOFF (ring.h slots); the kernel into
- * those in SN_FRAME_FILL. A frame is always in exactly one state; the states' counts add up to the frame count.
+ * W: the worker that owns it; other workers write into frames that are in SN_FRAME_HANDOFF (ring.h slots); the kernel
+ * into those in SN_FRAME_FILL. A frame is always in exactly one state; the states' counts add up to the frame count.
  */
 #ifndef SN_UMEM_H
 #define SN_UMEM_H
@@ -64,20 +64,20 @@ void sn_umem_format(void *mem, uint32_t frame_count, uint32_t frame_b);
 size_t sn_umem_frames_off_b(uint32_t frame_count);
 
 /*
- * Maps an fd; its size comes from the header, which is range-checked. The owner gets a free stack, empty until sn_umem_reclaim().
- * 0, -errno, -EPROTO (not such memory).
+ * Maps an fd; its size comes from the header, which is range-checked. The owner gets a free stack, empty until
+ * sn_umem_reclaim(). 0, -errno, -EPROTO (not such memory).
  */
 int sn_umem_join(int fd, bool as_owner, struct sn_umem *ret);
 void sn_umem_leave(struct sn_umem *u);
 
-/* Owner: takes a free frame into SN_FRAME_WORK (SN_NONE if none is left), and gives one back that is in WORK or HANDOFF. */
+/* Owner: takes a free frame into SN_FRAME_WORK (SN_NONE if none is left), and gives back one in WORK or HANDOFF. */
 uint32_t sn_umem_take(struct sn_umem *u);
 void sn_umem_give(struct sn_umem *u, uint32_t frame);
 
 /*
- * Rebuilds the free stack from the state words (after the sockets and hand-off rings were looked through); WORK becomes FREE. What
- * nothing accounts for (a byte that is no state, a cut-off batch of a socket that was not recovered) is taken for the kernel's:
- * lost, but never owned twice. Returns how many were in WORK.
+ * Rebuilds the free stack from the state words (after the sockets and hand-off rings were looked through); WORK becomes
+ * FREE. What nothing accounts for (a byte that is no state, a cut-off batch of a socket that was not recovered) is
+ * taken for the kernel's: lost, but never owned twice. Returns how many were in WORK.
  */
 uint32_t sn_umem_reclaim(struct sn_umem *u);
 
@@ -85,8 +85,8 @@ uint32_t sn_umem_reclaim(struct sn_umem *u);
 void sn_umem_count(const struct sn_umem *u, uint32_t ret_counts[SN_FRAME_STATES]);
 
 /*
- * Owner: moves a frame to a state. Release: a successor that sees it sees every store before it (a killed worker's stores end at
- * one point of the program's order).
+ * Owner: moves a frame to a state. Release: a successor that sees it sees every store before it (a killed worker's
+ * stores end at one point of the program's order).
  */
 static inline void sn_umem_mark(struct sn_umem *u, uint32_t frame, enum sn_frame_state state)
 {

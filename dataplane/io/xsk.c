@@ -1,12 +1,14 @@
 /*
  * xsk.c: a worker's port over an AF_XDP socket that the supervisor made (xsk_make.c).
  *
- * The order of stores is what makes a SIGKILL at any instruction harmless; each state store and each ring index store is a release:
+ * The order of stores is what makes a SIGKILL at any instruction harmless; each state and ring index is stored with
+ * release:
  *
  *     give to the kernel:  mark = producer; frames FILLING/TXING; slots; producer += n; frames FILL/TX
  *     take from it:        frames WORK/FREE; consumer += n
  *
- * Own ends of the rings are read once, at join, and kept here; the kernel's ends are foreign and bounded by the ring's size.
+ * Own ends of the rings are read once, at join, and kept here; the kernel's ends are foreign and bounded by the ring's
+ * size.
  */
 #include "io/xsk.h"
 
@@ -205,7 +207,10 @@ static uint32_t xsk_tx(struct sn_port *p, const struct sn_desc *descs, uint32_t 
 	return n;
 }
 
-/* EAGAIN is also what copy mode answers when its batch is used up; after any other refusal the packets wait for the next kick. */
+/*
+ * EAGAIN is also what copy mode answers when its batch is used up; after any other refusal the packets wait for the
+ * next kick.
+ */
 static bool send_again(ssize_t answer)
 {
 	return answer >= 0 || errno == EAGAIN || errno == EBUSY;
@@ -249,7 +254,9 @@ static const struct sn_io_ops xsk_ops = {
 	.rx = xsk_rx, .tx = xsk_tx, .kick = xsk_kick, .pending = xsk_pending,
 };
 
-/* The largest power of two of slots that can be mapped is the ring's size: the kernel refuses to map more than it has. */
+/*
+ * The largest power of two of slots that can be mapped is the ring's size: the kernel refuses to map more than it has.
+ */
 static int ring_map(int fd, enum sn_xsk_ring kind, const struct xdp_ring_offset *off, struct ring *r)
 {
 	uint8_t *map = MAP_FAILED;
@@ -303,7 +310,8 @@ static int rings_map(int fd, struct sn_xsk *x)
 	return 0;
 }
 
-int sn_xsk_join(int fd, uint32_t index, struct sn_umem *umem, uint16_t interface, uint16_t queue, struct sn_port *ret_port)
+int sn_xsk_join(int fd, uint32_t index, struct sn_umem *umem, uint16_t interface, uint16_t queue,
+		struct sn_port *ret_port)
 {
 	struct xdp_options options = { 0 };
 	socklen_t len_b = sizeof(options);

@@ -1,5 +1,6 @@
 /*
- * xsk_make.c: the supervisor's part of AF_XDP: a socket with its rings, registered memory and queue. The worker's part is xsk.c.
+ * xsk_make.c: the supervisor's part of AF_XDP: a socket with its rings, registered memory and queue. The worker's part
+ * is xsk.c.
  */
 #include "io/xsk.h"
 
@@ -32,8 +33,10 @@ static int rings_set(int fd, const struct sn_xsk_config *c)
 	};
 
 	for (uint32_t i = 0; i < SN_ARRAY_LEN(rings); i++) {
-		int err = ring_size_ok(rings[i].size) ? option(fd, SOL_XDP, rings[i].name, (int)rings[i].size) : -EINVAL;
+		int err = -EINVAL;
 
+		if (ring_size_ok(rings[i].size))
+			err = option(fd, SOL_XDP, rings[i].name, (int)rings[i].size);
 		if (err)
 			return err;
 	}

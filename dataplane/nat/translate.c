@@ -252,29 +252,22 @@ static enum sn_verdict flow_packet(struct sn_nat *nat, struct sn_job *job, uint3
 	if (v != SN_V_FORWARD)
 		return v;
 	t = sn_track_packet(f, dir, &job->packet, nat->policy, nat->now_ds);
-	switch (t.outcome) {
-	case SN_TRACK_INVALID:
-		return SN_V_INVALID;
-	case SN_TRACK_REOPEN:
-		sn_shard_close(s, number, SN_REASON_REOPENED, nat->policy, nat->now_ns);
-		return first_packet(nat, job);
-	case SN_TRACK_IGNORE:
-		rewrite(job, f);
-		return SN_V_FORWARD;
-	case SN_TRACK_DESTROY:
-		rewrite(job, f);
-		sn_flow_account(f, dir, job->packet.ip.len_b);
-		sn_shard_close(s, number, SN_REASON_RESET, nat->policy, nat->now_ns);
-		return SN_V_FORWARD;
-	default:
-		break;
-	}
-	rewrite(job, f);
-	sn_flow_account(f, dir, job->packet.ip.len_b);
+	/* The record follows what track says whatever becomes of the packet. */
 	if (t.timeout_ds)
 		atomic_store_explicit(&f->expires_ds, nat->now_ds + t.timeout_ds, memory_order_relaxed);
+	if (t.outcome == SN_TRACK_ACCEPT || t.outcome == SN_TRACK_DESTROY)
+		sn_flow_account(f, dir, job->packet.ip.len_b);
 	if (t.change)
 		sn_shard_update(s, number, t.change, nat->now_ns);
+	if (t.outcome == SN_TRACK_INVALID)
+		return SN_V_INVALID;
+	if (t.outcome == SN_TRACK_REOPEN) {
+		sn_shard_close(s, number, SN_REASON_REOPENED, nat->policy, nat->now_ns);
+		return first_packet(nat, job);
+	}
+	rewrite(job, f);
+	if (t.outcome == SN_TRACK_DESTROY)
+		sn_shard_close(s, number, SN_REASON_RESET, nat->policy, nat->now_ns);
 	return SN_V_FORWARD;
 }
 

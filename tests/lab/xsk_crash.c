@@ -1,13 +1,14 @@
 /*
- * xsk_crash.c: kills a forwarder on AF_XDP at random instructions, fifty times, and proves after each kill that every frame is
- * in exactly one place. Needs root; makes namespaces of its own.
+ * xsk_crash.c: kills a forwarder on AF_XDP at random instructions, fifty times, and proves after each kill that every
+ * frame is in exactly one place. Needs root; makes namespaces of its own.
  *
  *     a1 ----veth---- a0 [inside]   forwarder   [outside] b0 ----veth---- b1
  *
- * This process is supervisor (program, UMEM, sockets), traffic source and sink on a1 and b1. The child forwards a0 <-> b0. It
- * is stopped after a random time, given packets, single-stepped a random number of instructions, and killed. The recovery is checked here, and
- * runs again in the next child. Packets carry a number and bytes that follow from it: one that arrives twice or changed
- * means a frame with two owners. In the end what was sent is what arrived and what was in the killed children's hands.
+ * This process is supervisor (program, UMEM, sockets), traffic source and sink on a1 and b1. The child forwards a0 <->
+ * b0. It is stopped after a random time, given packets, single-stepped a random number of instructions, and killed. The
+ * recovery is checked here, and runs again in the next child. Packets carry a number and bytes that follow from it: one
+ * that arrives twice or changed means a frame with two owners. In the end what was sent is what arrived and what was in
+ * the killed children's hands.
  *
  * usage: xsk_crash [seed]        exit code 0 or 1
  */
@@ -164,12 +165,15 @@ static void set_up_wires(struct lab *l)
 
 	for (uint32_t p = 0; p < PORTS; p++) {
 		struct sockaddr_ll at = {
-			.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = (int)if_nametoindex(names[p]),
+			.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL),
+			.sll_ifindex = (int)if_nametoindex(names[p]),
 		};
 
 		l->wires[p] = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-		expect_0(setsockopt(l->wires[p], SOL_SOCKET, SO_RCVBUFFORCE, &room_b, sizeof(room_b)), "receive buffer");
-		expect_0(setsockopt(l->wires[p], SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof(one)), "packet socket");
+		expect_0(setsockopt(l->wires[p], SOL_SOCKET, SO_RCVBUFFORCE, &room_b, sizeof(room_b)),
+			 "receive buffer");
+		expect_0(setsockopt(l->wires[p], SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof(one)),
+			 "packet socket");
 		expect_0(bind(l->wires[p], (struct sockaddr *)&at, sizeof(at)), "packet socket on a veth");
 		l->to[p].seen = calloc(PACKETS_MAX / 8, 1);
 	}
@@ -321,7 +325,8 @@ static void place(void *ctx, uint32_t frame)
 
 	expect(!at->owner[frame], "no frame is in two places");
 	expect(at->u->socket[frame] == at->port, "a frame is in its own socket's ring");
-	expect(sn_umem_state(at->u, frame) == (to_receive ? SN_FRAME_FILL : SN_FRAME_TX), "a frame in a ring is the kernel's");
+	expect(sn_umem_state(at->u, frame) == (to_receive ? SN_FRAME_FILL : SN_FRAME_TX),
+	       "a frame in a ring is the kernel's");
 	at->owner[frame] = (uint8_t)(at->ring + 1);
 	at->count[at->ring]++;
 }
@@ -337,7 +342,10 @@ static void look_at_rings(const struct sn_umem *u, const struct sn_port ports[PO
 		}
 }
 
-/* What the kernel has in its hands between two rings: a frame per socket for receiving that it put back, none for sending. */
+/*
+ * What the kernel has in its hands between two rings: a frame per socket for receiving that it put back, none for
+ * sending.
+ */
 static bool accounted(const struct places *at, const uint32_t counts[SN_FRAME_STATES])
 {
 	uint32_t receiving = at->count[SN_XSK_FILL] + at->count[SN_XSK_RX];
@@ -356,7 +364,8 @@ static void check_recovered(const struct sn_umem *u, const struct sn_port ports[
 	for (uint32_t s = 0; s < SN_FRAME_STATES; s++)
 		total += counts[s];
 	expect(total == FRAMES, "the states' counts add up");
-	expect(!counts[SN_FRAME_FILLING] && !counts[SN_FRAME_TXING] && !counts[SN_FRAME_WORK] && !counts[SN_FRAME_HANDOFF],
+	expect(!counts[SN_FRAME_FILLING] && !counts[SN_FRAME_TXING] && !counts[SN_FRAME_WORK] &&
+	       !counts[SN_FRAME_HANDOFF],
 	       "nothing is in the middle of anything after recovery");
 	expect(counts[SN_FRAME_FREE] == u->free_count, "the free stack holds the free frames");
 	for (uint32_t tries = 0; tries < 1000; tries++) {
@@ -366,8 +375,8 @@ static void check_recovered(const struct sn_umem *u, const struct sn_port ports[
 		usleep(1000);
 	}
 	printf("states: free %u fill %u tx %u; rings: fill %u rx %u tx %u completion %u\n", counts[SN_FRAME_FREE],
-	       counts[SN_FRAME_FILL], counts[SN_FRAME_TX], at.count[SN_XSK_FILL], at.count[SN_XSK_RX], at.count[SN_XSK_TX],
-	       at.count[SN_XSK_COMPLETION]);
+	       counts[SN_FRAME_FILL], counts[SN_FRAME_TX], at.count[SN_XSK_FILL], at.count[SN_XSK_RX],
+	       at.count[SN_XSK_TX], at.count[SN_XSK_COMPLETION]);
 	die("each of the kernel's frames stands in a ring");
 }
 
@@ -447,8 +456,8 @@ static void report(const struct lab *l, unsigned int seed)
 	expect_0(sn_xdp_counters(&l->xdp, &c), "the program's counters");
 	expect(l->to[0].arrived > ROUNDS && l->to[1].arrived > ROUNDS, "traffic flowed in both directions");
 	expect(c.redirected == (uint64_t)l->to[0].sent + l->to[1].sent, "the program gave every packet to a socket");
-	printf("xsk_crash: ok: seed %u, %u kills, %u + %u packets sent, %llu lost in hand, %llu dropped; kills that cut a batch: "
-	       "filling %u, sending %u, in hand %u\n", seed, ROUNDS, l->to[0].sent, l->to[1].sent,
+	printf("xsk_crash: ok: seed %u, %u kills, %u + %u packets sent, %llu lost in hand, %llu dropped; "
+	       "kills that cut a batch: filling %u, sending %u, in hand %u\n", seed, ROUNDS, l->to[0].sent, l->to[1].sent,
 	       (unsigned long long)l->lost, (unsigned long long)l->told->dropped, l->cut[SN_FRAME_FILLING],
 	       l->cut[SN_FRAME_TXING], l->cut[SN_FRAME_WORK]);
 }

@@ -1,6 +1,6 @@
 /*
- * test_steer.c: which packets the XDP program takes, and its loader, in namespaces of the test's own. Needs root (bpf, unshare,
- * mount) and fails with the reason without it.
+ * test_steer.c: which packets the XDP program takes, and its loader, in namespaces of the test's own. Needs root (bpf,
+ * unshare, mount) and fails with the reason without it.
  */
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
@@ -179,7 +179,8 @@ static const struct packet packets[] = {
 	{ "IPv6", "100.64.9.9", "203.0.113.5", 0, -1, PASS, PASS, .ethertype = 0x86dd },
 	{ "version 6 in an IPv4 frame", "100.64.9.9", "203.0.113.5", 0, -1, PASS, PASS, .version_ihl = 0x65 },
 	{ "header length below 20", "100.64.9.9", "203.0.113.5", 0, -1, PASS, PASS, .version_ihl = 0x44 },
-	{ "error with options that reach beyond the end", "192.0.2.1", "198.51.100.1", 0, 3, PASS, PASS, .version_ihl = 0x4f },
+	{ "error with options that reach beyond the end", "192.0.2.1", "198.51.100.1", 0, 3, PASS, PASS,
+	  .version_ihl = 0x4f },
 	{ "IP header cut off", "100.64.9.9", "203.0.113.5", 0, -1, PASS, PASS, .cut_b = 29 },
 	{ "IP header just there", "100.64.9.9", "203.0.113.5", 0, -1, TAKE, TAKE, .cut_b = 28 },
 };
