@@ -1,9 +1,9 @@
 /*
  * check.c: proves a region, shard by shard.
  *
- * Callers: shardnat-check, tests. A shard is verified between two looks at the count of changes begun in it; what was found counts
- * only if none was under way or begun meanwhile. A shard in the middle of a change that nobody finishes (its worker is dead) stays
- * unsettled.
+ * Callers: shardnat-check, tests. A shard is verified between two looks at the count of changes begun in it; what was
+ * found counts only if none was under way or begun meanwhile. A shard in the middle of a change that nobody finishes
+ * (its worker is dead) stays unsettled.
  */
 #include "check.h"
 
@@ -41,7 +41,8 @@ void sn_check_violation(struct sn_checker *c, const char *format, ...)
 	c->found.violations++;
 	if (c->lines == SN_CHECK_LINES)
 		return;
-	used = c->shard.number == SN_NONE ? 0 : snprintf(c->line[c->lines], SN_CHECK_LINE_B, "shard %u: ", c->shard.number);
+	used = c->shard.number == SN_NONE ? 0
+					  : snprintf(c->line[c->lines], SN_CHECK_LINE_B, "shard %u: ", c->shard.number);
 	va_start(args, format);
 	vsnprintf(c->line[c->lines] + used, SN_CHECK_LINE_B - (size_t)used, format, args);
 	va_end(args);
@@ -71,7 +72,8 @@ static bool try_shard(struct sn_checker *c)
 	verify_shard(c);
 	if (look_at(&c->shard, &still_after) == before && still_after)
 		return true;
-	memset(c->held_bits, 0, sn_region_section_b(&c->region, SN_SEC_PORT_BUSY)); /* marks of slots that went meanwhile */
+	memset(c->held_bits, 0,
+	       sn_region_section_b(&c->region, SN_SEC_PORT_BUSY)); /* marks of slots that went meanwhile */
 	return false;
 }
 

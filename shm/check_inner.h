@@ -23,13 +23,13 @@ struct sn_check_subscriber {
 /* One check under way. Everything is scratch of its own; the region is only read. */
 struct sn_checker {
 	struct sn_region region;
-	struct sn_shard shard;                   /* being verified */
-	struct sn_check_binding *bindings;       /* by record number */
+	struct sn_shard shard;             /* being verified */
+	struct sn_check_binding *bindings; /* by record number */
 	struct sn_check_subscriber *subscribers;
-	uint64_t *held_bits;                     /* like sn_ports.busy: ports in the shard's hold ring */
-	struct sn_check found;                   /* by this try at this shard */
+	uint64_t *held_bits;   /* like sn_ports.busy: ports in the shard's hold ring */
+	struct sn_check found; /* by this try at this shard */
 	uint32_t lines;
-	char (*line)[SN_CHECK_LINE_B];           /* violations of this try */
+	char (*line)[SN_CHECK_LINE_B]; /* violations of this try */
 };
 
 /* Notes a violation of the shard being verified. */

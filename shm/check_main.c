@@ -39,15 +39,16 @@ static void usage(FILE *to)
 		    "  -o json          print one JSON object\n"
 		    "  -h, --help       this text\n"
 		    "\n"
-		    "Exit status: 0 clean, 1 violations, 2 not proved: wrong usage, no region, or a shard never stood still.\n");
+		    "Exit status: 0 clean, 1 violations, 2 not proved: wrong usage, no region, or a shard never stood "
+		    "still.\n");
 }
 
 static int parse(int argc, char **argv, struct options *ret)
 {
 	static const struct option longs[] = {
 		{ "instance", required_argument, NULL, 'i' }, { "file", required_argument, NULL, 'f' },
-		{ "live", no_argument, NULL, 'l' },	      { "output", required_argument, NULL, 'o' },
-		{ "help", no_argument, NULL, 'h' },	      { 0 },
+		{ "live", no_argument, NULL, 'l' },           { "output", required_argument, NULL, 'o' },
+		{ "help", no_argument, NULL, 'h' },           { 0 },
 	};
 	int c;
 
@@ -102,7 +103,9 @@ static const char *name_of(const struct options *o)
 static void explain_open(const struct options *o, int err)
 {
 	if (err == -ENOENT && o->instance != NULL)
-		fprintf(stderr, "shardnat-check: instance %s has no region: it is not running and left none behind (or give --file)\n",
+		fprintf(stderr,
+			"shardnat-check: instance %s has no region: it is not running and left none behind (or give "
+			"--file)\n",
 			o->instance);
 	else if (err == -EACCES || err == -EPERM)
 		fprintf(stderr, "shardnat-check: %s: no permission to read the region; run it as root\n", name_of(o));
@@ -130,7 +133,8 @@ static void print_counts(const struct sn_check *c, bool json)
 				    ",\"blocks\":%" PRIu64 ",\"held_ports\":%" PRIu64 ",\"violations\":%" PRIu64
 				    ",\"unsettled_shards\":%" PRIu64 "}\n"
 				  : "%" PRIu64 " flows, %" PRIu64 " bindings, %" PRIu64 " subscribers, %" PRIu64
-				    " blocks, %" PRIu64 " held ports: %" PRIu64 " violations, %" PRIu64 " shards not proved\n";
+				    " blocks, %" PRIu64 " held ports: %" PRIu64 " violations, %" PRIu64
+				    " shards not proved\n";
 
 	printf(format, c->flows, c->bindings, c->subscribers, c->blocks, c->held, c->violations, c->unsettled);
 }
@@ -151,9 +155,12 @@ static int check(const struct options *o, const struct sn_region *r)
 	print_counts(&found, o->json);
 	if (found.unsettled > 0)
 		fprintf(stderr,
-			o->live ? "shardnat-check: %" PRIu64 " shards changed all the time, or stand in the middle of a change because their worker is "
-				  "dead: try again when the node is less busy, and see `shardnat status` for workers that do not run\n"
-				: "shardnat-check: %" PRIu64 " shards changed or stand in the middle of a change: if the node is running, add --live; "
+			o->live ? "shardnat-check: %" PRIu64 " shards changed all the time, or stand in the middle of "
+							     "a change because their worker is "
+				  "dead: try again when the node is less busy, and see `shardnat status` for workers "
+				  "that do not run\n"
+				: "shardnat-check: %" PRIu64 " shards changed or stand in the middle of a change: if "
+							     "the node is running, add --live; "
 				  "if it is dead, start it, it recovers them, and check again\n",
 			found.unsettled);
 	return result;
@@ -184,8 +191,11 @@ int main(int argc, char **argv)
 	}
 	err = sn_region_join(mem, size_b, false, &r);
 	if (err != 0) {
-		fprintf(stderr, "shardnat-check: %s: %s; use the shardnat-check of the version that made it, or restart the node to "
-				"make it anew\n", name_of(&o), sn_join_error_text(err));
+		fprintf(stderr,
+			"shardnat-check: %s: %s; use the shardnat-check of the version that made it, or restart the "
+			"node to "
+			"make it anew\n",
+			name_of(&o), sn_join_error_text(err));
 		err = TROUBLE;
 	} else {
 		err = check(&o, &r);

@@ -1,8 +1,8 @@
 /*
  * check_ports.c: blocks, busy bits and the hold ring of one shard.
  *
- * A block's busy bits must be its bound ports (map words) and its held ports (hold ring), each bit for one of the two. Two
- * bindings cannot share a port: each must be the one that the port's word names (check_records.c).
+ * A block's busy bits must be its bound ports (map words) and its held ports (hold ring), each bit for one of the two.
+ * Two bindings cannot share a port: each must be the one that the port's word names (check_records.c).
  */
 #include "check_inner.h"
 #include "shard_inner.h"
@@ -38,7 +38,8 @@ static void mark_held(struct sn_checker *c, bool set)
 
 		if (!hold_is_sound(c, h)) {
 			if (set && h->l4 < SN_L4_COUNT)
-				sn_check_violation(c, "hold ring: slot %u names no port of this shard", (tail + i) & (p->hold_count - 1));
+				sn_check_violation(c, "hold ring: slot %u names no port of this shard",
+						   (tail + i) & (p->hold_count - 1));
 			continue;
 		}
 		word = held_word(c, h->block, h->l4, h->place);
@@ -54,7 +55,8 @@ static void check_map_word(struct sn_checker *c, uint32_t block, uint32_t l4, ui
 	const struct sn_binding *b = sn_binding_at(&c->shard, binding);
 
 	if (b == NULL || b->block != block || sn_l4_of(b->proto) != l4 || sn_binding_place(&c->shard, b) != place)
-		sn_check_violation(c, "block %u: place %u is bound to binding %u, which is not there", block, place, binding);
+		sn_check_violation(c, "block %u: place %u is bound to binding %u, which is not there", block, place,
+				   binding);
 }
 
 /* The bound ports among 64, as bits. */
@@ -85,12 +87,14 @@ static void check_block_l4(struct sn_checker *c, uint32_t block, uint32_t l4, ui
 		if (bits & held_bits)
 			sn_check_violation(c, "block %u: a port from place %u on is bound and held", block, place);
 		if ((bits | held_bits) != sn_ports_busy(p, block, l4)[place / 64])
-			sn_check_violation(c, "block %u: busy bits from place %u on are not its bound and held ports", block, place);
+			sn_check_violation(c, "block %u: busy bits from place %u on are not its bound and held ports",
+					   block, place);
 		bound += (uint32_t)__builtin_popcountll(bits);
 		*held += (uint32_t)__builtin_popcountll(held_bits);
 	}
 	if (p->blocks[block].bound[l4] != bound)
-		sn_check_violation(c, "block %u: counts %u bound ports, has %u", block, p->blocks[block].bound[l4], bound);
+		sn_check_violation(c, "block %u: counts %u bound ports, has %u", block, p->blocks[block].bound[l4],
+				   bound);
 }
 
 static void check_block(struct sn_checker *c, uint32_t block)
@@ -100,7 +104,8 @@ static void check_block(struct sn_checker *c, uint32_t block)
 	for (uint32_t l4 = 0; l4 < SN_L4_COUNT; l4++)
 		check_block_l4(c, block, l4, &held);
 	if (c->shard.ports.blocks[block].held != held)
-		sn_check_violation(c, "block %u: counts %u held ports, has %u", block, c->shard.ports.blocks[block].held, held);
+		sn_check_violation(c, "block %u: counts %u held ports, has %u", block,
+				   c->shard.ports.blocks[block].held, held);
 }
 
 /* Whether a block is on its subscriber's list. */

@@ -21,8 +21,8 @@ static void each(struct sn_checker *c, const struct sn_slab *slab, const uint8_t
 
 /* --- chunks --- */
 
-static void check_bits(struct sn_checker *c, const struct sn_slab *slab, uint32_t k, const char *what, const uint8_t *gens,
-		       size_t size_b)
+static void check_bits(struct sn_checker *c, const struct sn_slab *slab, uint32_t k, const char *what,
+		       const uint8_t *gens, size_t size_b)
 {
 	const struct sn_chunk *chunk = &slab->chunks[k];
 	uint32_t per = slab->chunk_records, words = per / 64, live = 0;
@@ -32,8 +32,8 @@ static void check_bits(struct sn_checker *c, const struct sn_slab *slab, uint32_
 		bool used = chunk->used[i / 64] >> (i % 64) & 1;
 
 		if (used != sn_alive((const _Atomic uint32_t *)(const void *)(gens + ((size_t)k * per + i) * size_b)))
-			sn_check_violation(c, "%s %u: %s but %s", what, k * per + i, used ? "taken from its chunk" : "not taken",
-					   used ? "not alive" : "alive");
+			sn_check_violation(c, "%s %u: %s but %s", what, k * per + i,
+					   used ? "taken from its chunk" : "not taken", used ? "not alive" : "alive");
 	}
 	for (uint32_t i = 0; i < words; i++) {
 		live += (uint32_t)__builtin_popcountll(chunk->used[i]);
@@ -53,7 +53,8 @@ static uint32_t walk_list(struct sn_checker *c, const struct sn_slab *slab, cons
 	while (k != SN_NONE && n <= slab->chunk_count) {
 		if (k >= slab->chunk_count || sn_slab_owner(&slab->chunks[k]) != c->shard.number ||
 		    slab->chunks[k].listed != 1 || slab->chunks[k].summary == ~0ull) {
-			sn_check_violation(c, "%s chunk %u: on the list of chunks with room, and does not belong there", what, k);
+			sn_check_violation(c, "%s chunk %u: on the list of chunks with room, and does not belong there",
+					   what, k);
 			return n;
 		}
 		n++;
@@ -62,7 +63,8 @@ static uint32_t walk_list(struct sn_checker *c, const struct sn_slab *slab, cons
 	return n;
 }
 
-static void check_slab(struct sn_checker *c, const struct sn_slab *slab, const char *what, const uint8_t *gens, size_t size_b)
+static void check_slab(struct sn_checker *c, const struct sn_slab *slab, const char *what, const uint8_t *gens,
+		       size_t size_b)
 {
 	uint32_t chunks = 0, live = 0, with_room = 0, listed;
 
@@ -110,8 +112,8 @@ static uint32_t times_found(const struct sn_index *ix, uint64_t hash, uint32_t n
 	return times;
 }
 
-static void check_entry(struct sn_checker *c, const struct sn_index *ix, uint64_t hash, uint32_t number, const char *what,
-			const char *from)
+static void check_entry(struct sn_checker *c, const struct sn_index *ix, uint64_t hash, uint32_t number,
+			const char *what, const char *from)
 {
 	uint32_t times = times_found(ix, hash, number);
 
@@ -166,10 +168,11 @@ static void check_port(struct sn_checker *c, const struct sn_binding *b, uint32_
 	uint32_t owner = sn_ports_binding(p, b->block, sn_l4_of(b->proto), sn_binding_place(&c->shard, b));
 
 	if (ntohs(b->public_port_be16) / p->block_size != b->block % p->blocks_per_address)
-		sn_check_violation(c, "binding %u: public port %u is not in its block %u", n, ntohs(b->public_port_be16), b->block);
+		sn_check_violation(c, "binding %u: public port %u is not in its block %u", n,
+				   ntohs(b->public_port_be16), b->block);
 	else if (owner != n)
-		sn_check_violation(c, "binding %u: public port %u of block %u is binding %d's", n, ntohs(b->public_port_be16),
-				   b->block, (int)owner);
+		sn_check_violation(c, "binding %u: public port %u of block %u is binding %d's", n,
+				   ntohs(b->public_port_be16), b->block, (int)owner);
 }
 
 static void visit_binding(struct sn_checker *c, uint32_t n)

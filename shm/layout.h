@@ -7,15 +7,15 @@
 #include "region.h"
 
 struct sn_slab_layout {
-	uint32_t records;       /* whole chunks */
+	uint32_t records; /* whole chunks */
 	uint32_t chunks;
 	uint32_t chunk_records;
-	uint32_t buckets;       /* of one shard's index */
+	uint32_t buckets; /* of one shard's index */
 };
 
 struct sn_layout {
 	struct sn_slab_layout flows, bindings, subscribers;
-	uint32_t blocks;        /* of all addresses */
+	uint32_t blocks; /* of all addresses */
 	uint32_t address_slots;
 	size_t section[SN_SEC_COUNT];
 	size_t size_b;

@@ -2,9 +2,9 @@
  * ports.c: public addresses, blocks and ports.
  *
  * Callers: shard.c and its kin (changes), workers (which shard has a public port), control (addresses), check.
- * Invariant: a port is busy when it is bound or held; it is bound when its map word is not 0; a block that is not claimed has
- * nothing bound and nothing held, so its bits and words are 0. Numbers read from the region are looked at before use: a corrupt block is
- * out of range, a corrupt hold slot is skipped.
+ * Invariant: a port is busy when it is bound or held; it is bound when its map word is not 0; a block that is not
+ * claimed has nothing bound and nothing held, so its bits and words are 0. Numbers read from the region are looked at
+ * before use: a corrupt block is out of range, a corrupt hold slot is skipped.
  */
 #include "ports.h"
 
@@ -82,8 +82,9 @@ static bool claim_block(struct sn_ports *p, struct sn_writer *w, uint32_t block,
 
 	if (o.claimed)
 		return false;
-	o = (struct sn_block_owner){ .subscriber = subscriber, .generation = (uint16_t)(o.generation + 1), .shard = shard,
-				     .claimed = true };
+	o = (struct sn_block_owner){
+		.subscriber = subscriber, .generation = (uint16_t)(o.generation + 1), .shard = shard, .claimed = true
+	};
 	return sn_intent_claim64(w, &p->owners[block], word, sn_block_owner_pack(o));
 }
 
@@ -101,7 +102,8 @@ int sn_ports_claim(struct sn_ports *p, struct sn_writer *w, uint32_t address, ui
 
 		if (!claim_block(p, w, block, shard, subscriber))
 			continue;
-		p->blocks[block] = (struct sn_block){ .next = SN_NONE, .claimed_ds = now_ds };
+		sn_copy_words(&p->blocks[block], &(struct sn_block){ .next = SN_NONE, .claimed_ds = now_ds },
+			      sizeof(struct sn_block));
 		*ret_block = block;
 		return 0;
 	}
@@ -119,8 +121,8 @@ static void count_return(struct sn_ports *p, uint32_t block)
 	_Atomic uint32_t *claimed = &p->addresses[sn_ports_block_address(p, block)].claimed;
 	uint32_t n = atomic_load_explicit(claimed, memory_order_relaxed);
 
-	while (n > 0 && !atomic_compare_exchange_weak_explicit(claimed, &n, n - 1, memory_order_relaxed,
-							       memory_order_relaxed))
+	while (n > 0 &&
+	       !atomic_compare_exchange_weak_explicit(claimed, &n, n - 1, memory_order_relaxed, memory_order_relaxed))
 		;
 }
 
@@ -205,7 +207,7 @@ static void hold(struct sn_ports *p, struct sn_writer *w, struct sn_hold h)
 		release_oldest(p, w);
 		sn_intent_put64(w, &e->forced, e->forced + 1);
 	}
-	p->hold[e->head & (p->hold_count - 1)] = h;
+	sn_copy_words(&p->hold[e->head & (p->hold_count - 1)], &h, sizeof(h));
 	sn_intent_put32(w, &e->head, e->head + 1);
 	sn_intent_put16(w, &p->blocks[h.block].held, (uint16_t)(p->blocks[h.block].held + 1));
 }

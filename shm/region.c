@@ -2,8 +2,8 @@
  * region.c: makes and joins the region, and finds its parts.
  *
  * Callers: the supervisor formats; every process joins. Format writes only what is not zero: fresh pages are zero, and
- * zero means free, dead or empty wherever there are many of something. A view keeps its own checked copy of geometry and offsets, so
- * that no word that changes later in the header leads it astray.
+ * zero means free, dead or empty wherever there are many of something. A view keeps its own checked copy of geometry
+ * and offsets, so that no word that changes later in the header leads it astray.
  */
 #include "region.h"
 
@@ -47,7 +47,8 @@ static void read_boot_id(uint64_t ret_id[2])
 	fclose(f);
 }
 
-static int fill_header(struct sn_header *h, const struct sn_geometry *geo, const struct sn_layout *l, const char *instance)
+static int fill_header(struct sn_header *h, const struct sn_geometry *geo, const struct sn_layout *l,
+		       const char *instance)
 {
 	if (getrandom(&h->key, sizeof(h->key), 0) != (ssize_t)sizeof(h->key))
 		return -EIO;
@@ -194,7 +195,8 @@ const char *sn_join_error_text(int error)
 	}
 }
 
-static struct sn_ring ring_at(const struct sn_region *r, enum sn_section s, uint32_t number, uint32_t slots, uint32_t slot_b)
+static struct sn_ring ring_at(const struct sn_region *r, enum sn_section s, uint32_t number, uint32_t slots,
+			      uint32_t slot_b)
 {
 	return sn_ring_join(r->base + r->section[s] + number * sn_ring_footprint(slots, slot_b), slots, slot_b);
 }
@@ -261,13 +263,25 @@ struct sn_slab sn_region_slab(const struct sn_region *r, enum sn_section s, uint
 
 	SN_ASSERT(shard < r->geo.shards);
 	if (s == SN_SEC_FLOW_CHUNKS)
-		return (struct sn_slab){ r->flow_chunks, &st->flows, &r->hdr->flow_chunks_free,
-					 r->flow_count / r->flow_chunk_records, r->flow_chunk_records, shard };
+		return (struct sn_slab){ r->flow_chunks,
+					 &st->flows,
+					 &r->hdr->flow_chunks_free,
+					 r->flow_count / r->flow_chunk_records,
+					 r->flow_chunk_records,
+					 shard };
 	if (s == SN_SEC_BINDING_CHUNKS)
-		return (struct sn_slab){ r->binding_chunks, &st->bindings, &r->hdr->binding_chunks_free,
-					 r->binding_count / r->binding_chunk_records, r->binding_chunk_records, shard };
-	return (struct sn_slab){ r->subscriber_chunks, &st->subscribers, &r->hdr->subscriber_chunks_free,
-				 r->subscriber_count / r->subscriber_chunk_records, r->subscriber_chunk_records, shard };
+		return (struct sn_slab){ r->binding_chunks,
+					 &st->bindings,
+					 &r->hdr->binding_chunks_free,
+					 r->binding_count / r->binding_chunk_records,
+					 r->binding_chunk_records,
+					 shard };
+	return (struct sn_slab){ r->subscriber_chunks,
+				 &st->subscribers,
+				 &r->hdr->subscriber_chunks_free,
+				 r->subscriber_count / r->subscriber_chunk_records,
+				 r->subscriber_chunk_records,
+				 shard };
 }
 
 struct sn_ports sn_region_ports(const struct sn_region *r, uint32_t shard)
@@ -304,7 +318,7 @@ static bool read_record(void *ret, const void *record, size_t size_b, const _Ato
 
 		if ((before & 1) == 0)
 			return false;
-		memcpy(ret, record, size_b);
+		sn_copy_words(ret, record, size_b);
 		atomic_thread_fence(memory_order_acquire);
 		if (atomic_load_explicit(gen, memory_order_relaxed) == before)
 			return true;

@@ -1,8 +1,8 @@
 /*
  * shard.c: look-ups, and every change of a shard but the opening of a flow (shard_open.c).
  *
- * Callers: the worker that owns the shard. Each change is one intent (intent.h) whose commit is the head of the event ring
- * (flows), the head of the audit ring (blocks) or the clearing of the slot (subscribers, hold-down).
+ * Callers: the worker that owns the shard. Each change is one intent (intent.h) whose commit is the head of the event
+ * ring (flows), the head of the audit ring (blocks) or the clearing of the slot (subscribers, hold-down).
  */
 #include "shard.h"
 
@@ -36,8 +36,9 @@ static bool in_time(const struct sn_flow *f, uint32_t now_ds)
 	return !sn_clock_due(atomic_load_explicit(&f->expires_ds, memory_order_relaxed), now_ds);
 }
 
-uint32_t sn_shard_find_inside(const struct sn_shard *s, uint64_t hash, uint8_t realm, uint8_t proto, uint32_t inside_be32,
-			      uint16_t inside_port_be16, uint32_t remote_be32, uint16_t remote_port_be16, uint32_t now_ds)
+uint32_t sn_shard_find_inside(const struct sn_shard *s, uint64_t hash, uint8_t realm, uint8_t proto,
+			      uint32_t inside_be32, uint16_t inside_port_be16, uint32_t remote_be32,
+			      uint16_t remote_port_be16, uint32_t now_ds)
 {
 	struct sn_index_walk walk;
 	uint32_t n;
@@ -55,7 +56,8 @@ uint32_t sn_shard_find_inside(const struct sn_shard *s, uint64_t hash, uint8_t r
 }
 
 uint32_t sn_shard_find_outside(const struct sn_shard *s, uint64_t hash, uint8_t proto, uint32_t remote_be32,
-			       uint16_t remote_port_be16, uint32_t public_be32, uint16_t public_port_be16, uint32_t now_ds)
+			       uint16_t remote_port_be16, uint32_t public_be32, uint16_t public_port_be16,
+			       uint32_t now_ds)
 {
 	struct sn_index_walk walk;
 	uint32_t n;
@@ -137,7 +139,8 @@ void sn_shard_commit(struct sn_shard *s, const struct sn_event *e)
 	sn_intent_clear(&s->writer);
 }
 
-void sn_shard_audit(struct sn_shard *s, struct sn_audit *slot, enum sn_audit_type type, uint32_t subscriber, uint32_t block)
+void sn_shard_audit(struct sn_shard *s, struct sn_audit *slot, enum sn_audit_type type, uint32_t subscriber,
+		    uint32_t block)
 {
 	const struct sn_subscriber *u = sn_subscriber_at(s, subscriber);
 	_Atomic uint32_t *head = &s->audits.ends->head;
@@ -219,7 +222,8 @@ static void let_go(struct sn_shard *s, const struct sn_flow *f, uint32_t hold_ds
 		sn_intent_put16(&s->writer, &b->outside_flows, (uint16_t)(b->outside_flows - 1));
 }
 
-void sn_shard_close(struct sn_shard *s, uint32_t flow, enum sn_reason reason, const struct sn_policy *policy, uint64_t now_ns)
+void sn_shard_close(struct sn_shard *s, uint32_t flow, enum sn_reason reason, const struct sn_policy *policy,
+		    uint64_t now_ns)
 {
 	struct sn_flow *f = sn_flow_at(s, flow);
 	struct sn_writer *w = &s->writer;
@@ -310,8 +314,8 @@ bool sn_shard_leave(struct sn_shard *s, uint32_t subscriber, uint32_t gen)
 	struct sn_subscriber *u = sn_subscriber_at(s, subscriber);
 	struct sn_writer *w = &s->writer;
 
-	if (u == NULL || atomic_load_explicit(&u->gen, memory_order_relaxed) != gen || u->flows != 0 || u->blocks != 0 ||
-	    !sn_slab_has(&s->subscribers, subscriber))
+	if (u == NULL || atomic_load_explicit(&u->gen, memory_order_relaxed) != gen || u->flows != 0 ||
+	    u->blocks != 0 || !sn_slab_has(&s->subscribers, subscriber))
 		return false;
 	sn_intent_begin(w, SN_INTENT_LEAVE, subscriber, gen);
 	sn_index_remove(&s->subscriber_index, w, sn_hash_subscriber(&s->region->hdr->key, u->realm, u->inside_be32),

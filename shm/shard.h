@@ -64,7 +64,9 @@ struct sn_open {
 /*
  * Opens a flow: subscriber, block and binding are found or made, limits checked, both keys indexed, NEW published.
  * SN_V_FORWARD and the flow's number, or the verdict that says why not (and then no flow, binding or port is taken; a
- * subscriber or block that was made on the way stays, empty, until control's sweep has it returned).
+ * subscriber or block that was made on the way stays, empty, until control's sweep has it returned). A flow of the same tuples that is
+ * still there is closed first: as expired if it is past its timeout, else as reopened. A subscriber that has blocks gets more of them from
+ * its paired address alone, as long as that is active.
  */
 enum sn_verdict sn_shard_open(struct sn_shard *s, const struct sn_open *o, uint32_t *ret_flow);
 

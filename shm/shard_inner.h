@@ -26,6 +26,16 @@ static inline uint32_t sn_gen_dead(const _Atomic uint32_t *gen)
 	return (atomic_load_explicit(gen, memory_order_relaxed) + 1) & ~1u;
 }
 
+/*
+ * Gives a dead record its new body. Readers of what was there before, who may be copying it still, see the gen of its death before any
+ * of this (region.c).
+ */
+static inline void sn_fill(void *record, const void *body, size_t size_b)
+{
+	atomic_thread_fence(memory_order_release);
+	sn_copy_words(record, body, size_b);
+}
+
 /* A live record of this shard, or NULL. */
 static inline struct sn_flow *sn_flow_at(const struct sn_shard *s, uint32_t number)
 {
@@ -71,11 +81,12 @@ static inline uint64_t sn_flow_hash_in(const struct sn_shard *s, const struct sn
 
 static inline uint64_t sn_flow_hash_out(const struct sn_shard *s, const struct sn_flow *f)
 {
-	return sn_hash_flow_outside(&s->region->hdr->key, f->proto, f->remote_be32, f->remote_port_be16,
-				    f->public_be32, f->public_port_be16);
+	return sn_hash_flow_outside(&s->region->hdr->key, f->proto, f->remote_be32, f->remote_port_be16, f->public_be32,
+				    f->public_port_be16);
 }
 
-static inline uint64_t sn_binding_hash_of(const struct sn_shard *s, const struct sn_subscriber *u, const struct sn_binding *b)
+static inline uint64_t sn_binding_hash_of(const struct sn_shard *s, const struct sn_subscriber *u,
+					  const struct sn_binding *b)
 {
 	return sn_hash_binding(&s->region->hdr->key, u->realm, b->proto, u->inside_be32, b->inside_port_be16);
 }

@@ -1,10 +1,10 @@
 /*
  * shard_open.c: opening a flow, with all that has to be there for it.
  *
- *     subscriber (SUBSCRIBE) -> limits -> binding found | port in a block the subscriber has | new block (CLAIM) -> flow (OPEN)
+ *     subscriber (SUBSCRIBE) -> limits -> binding found | port in a block of his | new block (CLAIM) -> flow (OPEN)
  *
- * Each of the three is an intent of its own. Nothing that another process reads is true before its commit; a refusal leaves at most
- * an empty subscriber or block behind, which control's sweep has returned.
+ * Each of the three is an intent of its own. Nothing that another process reads is true before its commit; a refusal
+ * leaves at most an empty subscriber or block behind, which control's sweep has returned.
  */
 #include "shard.h"
 
@@ -41,19 +41,19 @@ static uint16_t rate_burst(const struct sn_limits *l)
 
 static void fill_subscriber(const struct sn_shard *s, const struct opening *q, struct sn_subscriber *u)
 {
-	u->inside_be32 = q->o->flow.inside_be32;
-	u->flows = 0;
-	u->address = SN_NONE;
-	u->first_block = SN_NONE;
-	u->blocks = 0;
-	u->pool = q->o->pool;
-	for (int l4 = 0; l4 < SN_L4_COUNT; l4++)
-		u->ports[l4] = 0;
-	u->realm = q->o->flow.realm;
-	u->shard = (uint8_t)s->number;
-	u->rate_tokens = rate_burst(q->limits);
-	u->rate_ds = q->now_ds;
-	u->refused = 0;
+	struct sn_subscriber fresh = {
+		.inside_be32 = q->o->flow.inside_be32,
+		.address = SN_NONE,
+		.first_block = SN_NONE,
+		.pool = q->o->pool,
+		.realm = q->o->flow.realm,
+		.shard = (uint8_t)s->number,
+		.rate_tokens = rate_burst(q->limits),
+		.rate_ds = q->now_ds,
+	};
+
+	atomic_init(&fresh.gen, atomic_load_explicit(&u->gen, memory_order_relaxed));
+	sn_fill(u, &fresh, sizeof(fresh));
 }
 
 static uint32_t subscribe(struct sn_shard *s, const struct opening *q)
@@ -69,7 +69,8 @@ static uint32_t subscribe(struct sn_shard *s, const struct opening *q)
 	w->intent->record = n;
 	u = &s->region->subscribers[n];
 	fill_subscriber(s, q, u);
-	if (sn_index_add(&s->subscriber_index, w, sn_hash_subscriber(&s->region->hdr->key, f->realm, f->inside_be32), n) != 0)
+	if (sn_index_add(&s->subscriber_index, w, sn_hash_subscriber(&s->region->hdr->key, f->realm, f->inside_be32),
+			 n) != 0)
 		goto fail;
 	sn_intent_put32_release(w, &u->gen, sn_gen_born(&u->gen));
 	sn_intent_clear(w);
@@ -176,7 +177,8 @@ static uint32_t bind_somewhere(struct sn_shard *s, const struct opening *q, uint
 
 	for (uint32_t i = 0; i < q->u->blocks && sn_block_is_ours(s, block, q->subscriber); i++) {
 		if (address_is_active(s, sn_ports_block_address(&s->ports, block)) &&
-		    sn_ports_bind(&s->ports, &s->writer, block, sn_l4_of(f->proto), (uint32_t)start, binding, ret_place) == 0)
+		    sn_ports_bind(&s->ports, &s->writer, block, sn_l4_of(f->proto), (uint32_t)start, binding,
+				  ret_place) == 0)
 			return block;
 		block = s->ports.blocks[block].next;
 	}
@@ -185,14 +187,16 @@ static uint32_t bind_somewhere(struct sn_shard *s, const struct opening *q, uint
 
 static void fill_binding(struct sn_shard *s, const struct opening *q, struct sn_binding *b, uint32_t block, uint16_t place)
 {
-	b->subscriber = q->subscriber;
-	b->block = block;
-	b->flows = 0;
-	b->inside_port_be16 = q->o->flow.inside_port_be16;
-	b->public_port_be16 = htons((uint16_t)(sn_ports_first_port(&s->ports, block) + place));
-	b->outside_flows = 0;
-	b->proto = q->o->flow.proto;
-	b->flags = 0;
+	struct sn_binding fresh = {
+		.subscriber = q->subscriber,
+		.block = block,
+		.inside_port_be16 = q->o->flow.inside_port_be16,
+		.public_port_be16 = htons((uint16_t)(sn_ports_first_port(&s->ports, block) + place)),
+		.proto = q->o->flow.proto,
+	};
+
+	atomic_init(&fresh.gen, atomic_load_explicit(&b->gen, memory_order_relaxed));
+	sn_fill(b, &fresh, sizeof(fresh));
 }
 
 /* Makes the binding inside the open change. SN_V_NO_PORT: none of the subscriber's blocks has room. */
@@ -221,7 +225,7 @@ static enum sn_verdict make_binding(struct sn_shard *s, struct opening *q)
 
 /* --- a new block --- */
 
-/* Whether the subscriber is tied to its address: all of its blocks are from one address, as long as that is in service. */
+/* Whether the subscriber is tied to its address: it has blocks, and their address is in service. */
 static bool is_paired(const struct sn_shard *s, const struct opening *q)
 {
 	return q->u->blocks > 0 && address_is_active(s, q->u->address);
@@ -261,7 +265,7 @@ static void enlist_block(struct sn_shard *s, const struct opening *q, uint32_t b
 {
 	struct sn_writer *w = &s->writer;
 
-	s->ports.blocks[block].next = q->u->first_block;
+	__atomic_store_n(&s->ports.blocks[block].next, q->u->first_block, __ATOMIC_RELAXED);
 	sn_intent_put32(w, &q->u->first_block, block);
 	sn_intent_put16(w, &q->u->blocks, (uint16_t)(q->u->blocks + 1));
 	if (paired)
@@ -325,7 +329,7 @@ static void fill_flow(const struct sn_shard *s, const struct opening *q, struct 
 		flow.packets_hi[dir] = flow.bytes_hi[dir] = 0;
 	}
 	sn_flow_account(&flow, SN_DIR_ORIGINAL, q->o->bytes);
-	*f = flow;
+	sn_fill(f, &flow, sizeof(flow));
 }
 
 /* Takes and indexes the record inside the open change: its number, or SN_NONE. */
@@ -399,7 +403,7 @@ fail:
 	return v;
 }
 
-/* A flow past its timeout that has not been swept yet, or one that the caller gives up by opening it anew, makes way. */
+/* A flow past its timeout that has not been swept, or one that the caller gives up by opening it anew, makes way. */
 static void clear_the_way(struct sn_shard *s, const struct sn_open *o)
 {
 	uint32_t now_ds = sn_clock_ds(o->now_ns);
@@ -412,8 +416,8 @@ static void clear_the_way(struct sn_shard *s, const struct sn_open *o)
 
 		if (f == NULL || !sn_same_inside(f, &o->flow))
 			continue;
-		sn_shard_close(s, n, sn_clock_due(f->expires_ds, now_ds) ? SN_REASON_EXPIRED : SN_REASON_REOPENED, o->policy,
-			       o->now_ns);
+		sn_shard_close(s, n, sn_clock_due(f->expires_ds, now_ds) ? SN_REASON_EXPIRED : SN_REASON_REOPENED,
+			       o->policy, o->now_ns);
 		return;
 	}
 }
@@ -434,6 +438,13 @@ static enum sn_verdict try_open(struct sn_shard *s, struct opening *q, uint32_t 
 	return v == SN_V_FORWARD ? open_flow(s, q, ret_flow) : v;
 }
 
+static void count_refusal(struct sn_shard *s, struct sn_subscriber *u)
+{
+	__atomic_store_n(&s->state->refused, s->state->refused + 1, __ATOMIC_RELAXED);
+	if (u != NULL)
+		__atomic_store_n(&u->refused, u->refused + 1, __ATOMIC_RELAXED);
+}
+
 enum sn_verdict sn_shard_open(struct sn_shard *s, const struct sn_open *o, uint32_t *ret_flow)
 {
 	struct opening q = {
@@ -446,10 +457,7 @@ enum sn_verdict sn_shard_open(struct sn_shard *s, const struct sn_open *o, uint3
 
 	clear_the_way(s, o);
 	v = try_open(s, &q, ret_flow);
-	if (v != SN_V_FORWARD) {
-		s->state->refused++;
-		if (q.u != NULL)
-			q.u->refused++;
-	}
+	if (v != SN_V_FORWARD)
+		count_refusal(s, q.u);
 	return v;
 }

@@ -1,9 +1,9 @@
 /*
  * shard_rebuild.c: what a successor does first, and the way out when a shard's derived state cannot be trusted.
  *
- * Callers: the worker that takes a shard over; control's offline repair has none of its own. The truth is: chunk and block owner words,
- * and the records whose gen is odd. Indexes, bitmaps, lists and counts follow from them. A record that contradicts what it refers to
- * is dropped. The flag in the state makes a successor start again if this one is killed half way.
+ * Callers: the worker that takes a shard over. The truth is: chunk and block owner words,
+ * and the records whose gen is odd. Indexes, bitmaps, lists and counts follow from them. A record that contradicts what
+ * it refers to is dropped. The flag in the state makes a successor start again if this one is killed half way.
  */
 #include <string.h>
 
@@ -28,7 +28,8 @@ static void kill_record(_Atomic uint32_t *gen)
 	atomic_store_explicit(gen, sn_gen_dead(gen), memory_order_release);
 }
 
-/* Calls keep for each live record in the shard's chunks; one that it does not keep is dead. Returns how many were kept. */
+/* Calls keep for each live record in the shard's chunks; one that it does not keep is dead. Returns how many were kept.
+ */
 static uint32_t sift(struct sn_shard *s, const struct kind *k, bool (*keep)(struct sn_shard *s, uint32_t number))
 {
 	uint32_t kept = 0, per = k->slab->chunk_records;
@@ -376,7 +377,8 @@ static bool lease_is_sound(const struct sn_slab *slab)
 
 	if (l->chunks > slab->chunk_count || l->live > (uint64_t)l->chunks * slab->chunk_records)
 		return false;
-	return l->first == SN_NONE || (l->first < slab->chunk_count && sn_slab_owner(&slab->chunks[l->first]) == slab->shard);
+	return l->first == SN_NONE ||
+	       (l->first < slab->chunk_count && sn_slab_owner(&slab->chunks[l->first]) == slab->shard);
 }
 
 static bool heads_are_sound(const struct sn_shard *s)

@@ -1,6 +1,7 @@
 /*
- * model_flowtable.c: a million random opens, closes, look-ups, clock steps, block returns and departures on a region of four
- * shards, against a naive twin: plain arrays indexed by all that can be. Now and then the whole region is proved, and a shard is rebuilt.
+ * model_flowtable.c: a million random opens, closes, look-ups, clock steps, block returns and departures on a region of
+ * four shards, against a naive twin: plain arrays indexed by all that can be. Now and then the whole region is proved,
+ * and a shard is rebuilt.
  */
 #include <criterion/criterion.h>
 
@@ -105,7 +106,8 @@ static void twin_bind(struct pick k, const struct sn_flow *f)
 	cr_assert(b->address < ADDRESSES && b->port >= 1024);
 	p = &ports[b->address][k.proto][b->port];
 	cr_assert_not(p->bound, "port %u given twice", b->port);
-	cr_assert(p->held_until_ds == 0 || sn_clock_due(p->held_until_ds, sn_clock_ds(now_ns)), "port %u is in hold-down", b->port);
+	cr_assert(p->held_until_ds == 0 || sn_clock_due(p->held_until_ds, sn_clock_ds(now_ns)),
+		  "port %u is in hold-down", b->port);
 	p->bound = true;
 	p->held_until_ds = 0;
 	sub_ports[k.sub][k.proto]++;
@@ -135,7 +137,9 @@ static enum sn_verdict twin_verdict(struct pick k, bool outside)
 	struct twin_binding *b = binding_of(k);
 
 	if (outside)
-		return b->flows == 0 ? SN_V_NO_BINDING : b->outside >= l->outside_flows ? SN_V_BINDING_FLOWS : SN_V_FORWARD;
+		return b->flows == 0                    ? SN_V_NO_BINDING
+		       : b->outside >= l->outside_flows ? SN_V_BINDING_FLOWS
+							: SN_V_FORWARD;
 	if (sub_flows[k.sub] >= l->flows)
 		return SN_V_QUOTA_FLOWS;
 	return b->flows == 0 && sub_ports[k.sub][k.proto] >= l->ports[k.proto] ? SN_V_QUOTA_PORTS : SN_V_FORWARD;
@@ -228,18 +232,20 @@ static void do_find(struct pick k)
 	const struct sn_hash_key *key = &w.r.hdr->key;
 
 	cr_assert_eq(sn_shard_find_inside(s,
-					  sn_hash_flow_inside(key, 0, f.proto, f.inside_be32, f.inside_port_be16, f.remote_be32,
-							      f.remote_port_be16),
-					  0, f.proto, f.inside_be32, f.inside_port_be16, f.remote_be32, f.remote_port_be16, now_ds),
+					  sn_hash_flow_inside(key, 0, f.proto, f.inside_be32, f.inside_port_be16,
+							      f.remote_be32, f.remote_port_be16),
+					  0, f.proto, f.inside_be32, f.inside_port_be16, f.remote_be32,
+					  f.remote_port_be16, now_ds),
 		     expected);
 	if (b->flows == 0)
 		return;
 	f.public_be32 = htonl(WORLD_PUBLIC + b->address);
 	f.public_port_be16 = htons(b->port);
 	cr_assert_eq(sn_shard_find_outside(s,
-					   sn_hash_flow_outside(key, f.proto, f.remote_be32, f.remote_port_be16, f.public_be32,
-								f.public_port_be16),
-					   f.proto, f.remote_be32, f.remote_port_be16, f.public_be32, f.public_port_be16, now_ds),
+					   sn_hash_flow_outside(key, f.proto, f.remote_be32, f.remote_port_be16,
+								f.public_be32, f.public_port_be16),
+					   f.proto, f.remote_be32, f.remote_port_be16, f.public_be32,
+					   f.public_port_be16, now_ds),
 		     expected);
 }
 
@@ -329,9 +335,12 @@ Test(flowtable, does_what_its_naive_twin_does, .timeout = 290)
 			sn_shard_rebuild(&w.shard[seed_below(&seed, geo.shards)]);
 	}
 	prove();
-	fprintf(stderr, "%u operations: %u flows opened, %u at the end; refused: %u quota-flows, %u quota-ports, %u binding-flows, "
-		"%u no-binding\n", OPS, opened, alive, refused[SN_V_QUOTA_FLOWS], refused[SN_V_QUOTA_PORTS],
-		refused[SN_V_BINDING_FLOWS], refused[SN_V_NO_BINDING]);
+	fprintf(stderr,
+		"%u operations: %u flows opened, %u at the end; refused: %u quota-flows, %u quota-ports, %u "
+		"binding-flows, "
+		"%u no-binding\n",
+		OPS, opened, alive, refused[SN_V_QUOTA_FLOWS], refused[SN_V_QUOTA_PORTS], refused[SN_V_BINDING_FLOWS],
+		refused[SN_V_NO_BINDING]);
 	cr_expect_gt(opened, OPS / 10);
 	world_drop(&w);
 }

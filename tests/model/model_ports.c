@@ -1,6 +1,6 @@
 /*
- * model_ports.c: a million random claims, binds, unbinds, releases and returns by two shards on one pool, against a naive twin: one
- * word per port. Each operation is an intent, and one in eight is undone.
+ * model_ports.c: a million random claims, binds, unbinds, releases and returns by two shards on one pool, against a
+ * naive twin: one word per port. Each operation is an intent, and one in eight is undone.
  */
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -27,7 +27,7 @@ struct twin_port {
 struct twin_block {
 	uint32_t owner; /* shard + 1, 0 free */
 	uint16_t generation;
-	uint32_t used;  /* ports that are not free */
+	uint32_t used; /* ports that are not free */
 	struct twin_port port[SN_L4_COUNT][BLOCK];
 };
 
@@ -225,7 +225,8 @@ static void expect_same(void)
 
 static void do_one(void)
 {
-	uint32_t s = seed_below(&seed, SHARDS), what = seed_below(&seed, 100), l4 = seed_below(&seed, SN_L4_COUNT), block;
+	uint32_t s = seed_below(&seed, SHARDS), what = seed_below(&seed, 100), l4 = seed_below(&seed, SN_L4_COUNT),
+		 block;
 
 	if (what < 2)
 		do_claim(s);
@@ -255,7 +256,8 @@ Test(ports, does_what_its_naive_twin_does, .timeout = 290)
 		if (i % 100000 == 0)
 			expect_same();
 	}
-	fprintf(stderr, "%u operations: %u bindings tried, %u and %u ports released early\n", OPS, next_binding, forced[0], forced[1]);
+	fprintf(stderr, "%u operations: %u bindings tried, %u and %u ports released early\n", OPS, next_binding,
+		forced[0], forced[1]);
 	cr_expect(forced[0] > 0 && forced[1] > 0);
 	world_drop(&w);
 }

@@ -1,6 +1,6 @@
 /*
- * test_check.c: a sound region is clean; each kind of damage is found, and named; a shard in the middle of a change is not
- * called broken; and what check finds, a rebuild repairs.
+ * test_check.c: a sound region is clean; each kind of damage is found, and named; a shard in the middle of a change is
+ * not called broken; and what check finds, a rebuild repairs.
  */
 #include <criterion/criterion.h>
 #include <ctype.h>
@@ -12,12 +12,12 @@
 #define FLOWS 60u
 
 static struct world w;
-static uint32_t flow;               /* any live one */
+static uint32_t flow; /* any live one */
 static struct sn_flow *f;
 static struct sn_binding *b;
 static struct sn_subscriber *u;
 static struct sn_shard *s;
-static char first[256];             /* what check said first */
+static char first[256]; /* what check said first */
 
 static void make(void)
 {
@@ -365,8 +365,9 @@ static void scribble(enum sn_section section, uint32_t words)
 Test(check, random_damage_is_contained)
 {
 	static const enum sn_section sections[] = { SN_SEC_FLOW_INDEX, SN_SEC_BINDING_INDEX, SN_SEC_SUBSCRIBER_INDEX,
-						    SN_SEC_FLOWS, SN_SEC_BINDINGS, SN_SEC_SUBSCRIBERS, SN_SEC_HOLDS,
-						    SN_SEC_BLOCKS, SN_SEC_PORT_BUSY, SN_SEC_PORT_MAP };
+						    SN_SEC_FLOWS,      SN_SEC_BINDINGS,      SN_SEC_SUBSCRIBERS,
+						    SN_SEC_HOLDS,      SN_SEC_BLOCKS,        SN_SEC_PORT_BUSY,
+						    SN_SEC_PORT_MAP };
 	struct sn_check found;
 
 	seed = seed_start(77);

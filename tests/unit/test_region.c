@@ -256,11 +256,19 @@ Test(region, only_live_records_in_range_are_read)
 
 Test(region, a_million_flows_cost_at_most_200_bytes_each)
 {
-	struct sn_geometry big = { .shards = 16, .workers = 2, .flows = 1000000, .subscribers = 50000, .addresses = 64,
-				   .block_size = 512, .events = 4096, .held_ports = 16384, .commands = 256, .handoff = 256,
+	struct sn_geometry big = { .shards = 16,
+				   .workers = 2,
+				   .flows = 1000000,
+				   .subscribers = 50000,
+				   .addresses = 64,
+				   .block_size = 512,
+				   .events = 4096,
+				   .held_ports = 16384,
+				   .commands = 256,
+				   .handoff = 256,
 				   .audits = 1024 };
-	static const enum sn_section per_flow[] = { SN_SEC_FLOWS, SN_SEC_FLOW_INDEX, SN_SEC_FLOW_CHUNKS, SN_SEC_BINDINGS,
-						    SN_SEC_BINDING_INDEX, SN_SEC_BINDING_CHUNKS };
+	static const enum sn_section per_flow[] = { SN_SEC_FLOWS,    SN_SEC_FLOW_INDEX,    SN_SEC_FLOW_CHUNKS,
+						    SN_SEC_BINDINGS, SN_SEC_BINDING_INDEX, SN_SEC_BINDING_CHUNKS };
 	size_t need_b = sn_region_footprint(&big), sum_b = 0;
 	void *large = mmap(NULL, need_b, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	struct sn_region r;

@@ -1,5 +1,6 @@
 /*
- * test_shard.c: what a shard makes of a new flow: subscriber, block, binding, port, limits; and how all of that goes again.
+ * test_shard.c: what a shard makes of a new flow: subscriber, block, binding, port, limits; and how all of that goes
+ * again.
  */
 #include <criterion/criterion.h>
 
@@ -65,8 +66,8 @@ static uint32_t find_in(uint32_t n, const struct sn_flow *f, uint32_t now_ds)
 
 static uint32_t find_out(uint32_t n, const struct sn_flow *f, uint32_t now_ds)
 {
-	uint64_t hash = sn_hash_flow_outside(&w.r.hdr->key, f->proto, f->remote_be32, f->remote_port_be16, f->public_be32,
-					     f->public_port_be16);
+	uint64_t hash = sn_hash_flow_outside(&w.r.hdr->key, f->proto, f->remote_be32, f->remote_port_be16,
+					     f->public_be32, f->public_port_be16);
 
 	return sn_shard_find_outside(world_shard(&w, n), hash, f->proto, f->remote_be32, f->remote_port_be16,
 				     f->public_be32, f->public_port_be16, now_ds);
@@ -96,7 +97,8 @@ Test(shard, the_public_end_is_in_the_subscribers_block_above_1023)
 	cr_assert_eq(open_from(1, TCP, 5000, 7, &flow), SN_V_FORWARD);
 	b = &w.r.bindings[flow_of(flow)->binding];
 	cr_expect_geq(ntohs(flow_of(flow)->public_port_be16), 1024);
-	cr_expect_eq(sn_ports_block(p, sn_ports_address(p, flow_of(flow)->public_be32), ntohs(flow_of(flow)->public_port_be16)),
+	cr_expect_eq(sn_ports_block(p, sn_ports_address(p, flow_of(flow)->public_be32),
+				    ntohs(flow_of(flow)->public_port_be16)),
 		     b->block);
 	cr_expect_eq(sn_ports_owner(p, b->block).subscriber, b->subscriber);
 	cr_expect_eq(sn_ports_owner(p, b->block).shard, world_shard(&w, 1)->number);
@@ -147,7 +149,8 @@ Test(shard, the_sums_turn_the_inside_ends_checksum_into_the_public_ones)
 
 		cr_assert_eq(open_from(1, protos[i], (uint16_t)(0xfff0 + i), 7, &flow), SN_V_FORWARD);
 		f = flow_of(flow);
-		cr_expect_eq(fold(fold(words(f->inside_be32, 0) + 0x1234) + f->csum_l3), fold(words(f->public_be32, 0) + 0x1234));
+		cr_expect_eq(fold(fold(words(f->inside_be32, 0) + 0x1234) + f->csum_l3),
+			     fold(words(f->public_be32, 0) + 0x1234));
 		cr_expect_eq(fold(fold(words(pseudo ? f->inside_be32 : 0, f->inside_port_be16) + 0x1234) + f->csum_l4),
 			     fold(words(pseudo ? f->public_be32 : 0, f->public_port_be16) + 0x1234));
 	}
@@ -170,7 +173,8 @@ Test(shard, events_tell_of_new_update_and_destroy_with_final_counters)
 	for (int i = 0; i < 3; i++)
 		cr_expect(e[i].flow == flow && e[i].gen == gen && e[i].subscriber != SN_NONE && e[i].block != SN_NONE);
 	cr_expect(e[0].timeout_ds == 3000 && e[2].timeout_ds == 0 && e[2].reason == SN_REASON_EXPIRED);
-	cr_expect(e[2].packets[SN_DIR_REPLY] == 1 && e[2].bytes[SN_DIR_REPLY] == 55 && e[2].bytes[SN_DIR_ORIGINAL] == 100);
+	cr_expect(e[2].packets[SN_DIR_REPLY] == 1 && e[2].bytes[SN_DIR_REPLY] == 55 &&
+		  e[2].bytes[SN_DIR_ORIGINAL] == 100);
 }
 
 Test(shard, the_binding_lives_while_a_flow_holds_it_and_its_port_is_then_held)

@@ -1,7 +1,7 @@
 /*
- * test_shard_kill.c: a worker killed at any instruction of any change. The change runs in a traced child, one instruction at a
- * time; whenever it has changed the region, what a kill would leave is copied, taken over by a successor, proved, and the change
- * is done again there.
+ * test_shard_kill.c: a worker killed at any instruction of any change. The change runs in a traced child, one
+ * instruction at a time; whenever it has changed the region, what a kill would leave is copied, taken over by a
+ * successor, proved, and the change is done again there.
  */
 #include <criterion/criterion.h>
 
@@ -140,7 +140,8 @@ static void open_from_outside(struct world *x)
 {
 	struct sn_shard *s = world_shard(x, 1);
 	uint32_t subscriber = sn_shard_find_subscriber(s, 0, htonl(WORLD_INSIDE + 1)), flow;
-	struct sn_open o = world_open_outside(x, 1, UDP, 5000, 9, sn_shard_find_binding(s, subscriber, UDP, htons(5000)));
+	struct sn_open o =
+		world_open_outside(x, 1, UDP, 5000, 9, sn_shard_find_binding(s, subscriber, UDP, htons(5000)));
 
 	sn_shard_open(s, &o, &flow);
 }

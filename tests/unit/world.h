@@ -1,5 +1,6 @@
 /*
- * world.h: a small region with a pool and a policy, for tests of shards. The memory is shared, so that a child can be killed in it.
+ * world.h: a small region with a pool and a policy, for tests of shards. The memory is shared, so that a child can be
+ * killed in it.
  */
 #ifndef SN_TEST_WORLD_H
 #define SN_TEST_WORLD_H
@@ -91,7 +92,8 @@ static inline struct sn_shard *world_shard(struct world *w, uint32_t n)
 }
 
 /* A flow of subscriber n from inside: from port to remote number `remote`. */
-static inline struct sn_open world_open(const struct world *w, uint32_t n, uint8_t proto, uint16_t port, uint32_t remote)
+static inline struct sn_open world_open(const struct world *w, uint32_t n, uint8_t proto, uint16_t port,
+					uint32_t remote)
 {
 	struct sn_open o = { .policy = &w->policy, .binding = SN_NONE, .bytes = 100, .now_ns = WORLD_NOW_NS };
 
