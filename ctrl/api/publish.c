@@ -12,7 +12,7 @@
 #define ROUNDS 8
 
 /* Messages nng keeps per subscriber that is slow; what is beyond is lost to it, and it will know. */
-#define SEND_MESSAGES 4096
+#define SEND_MESSAGES 2048
 
 static void listener_came(nng_pipe pipe, nng_pipe_ev event, void *arg)
 {

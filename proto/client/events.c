@@ -9,7 +9,7 @@
 #include "client/stream.h"
 
 /* Messages nng keeps for a subscriber that is slow; beyond that they are lost, and counted by the stream. */
-#define RECEIVE_MESSAGES 8192
+#define RECEIVE_MESSAGES 2048
 
 /* The batches of a round follow each other at once: one that is not there after this long was lost. */
 #define ROUND_MS 100
