@@ -22,8 +22,8 @@ static void keep_frame(struct sn_umem *umem, struct sn_handoff *slot)
 {
 	uint32_t frame = slot->frame - 1;
 
-	if (slot->frame != 0 && frame < umem->frame_count && umem->state[frame] == SN_FRAME_WORK) {
-		umem->state[frame] = SN_FRAME_HANDOFF;
+	if (slot->frame != 0 && frame < umem->frame_count && sn_umem_state(umem, frame) == SN_FRAME_WORK) {
+		sn_umem_mark(umem, frame, SN_FRAME_HANDOFF);
 		return;
 	}
 	atomic_store_explicit(&slot->len_b, 0, memory_order_relaxed);
@@ -37,10 +37,10 @@ void sn_handoff_recover(struct sn_worker *w)
 
 	/* What is in no slot was being taken or put when the predecessor died: it is in our hands now, and reclaimed. */
 	for (uint32_t i = 0; i < umem->frame_count; i++)
-		if (umem->state[i] == SN_FRAME_HANDOFF)
-			umem->state[i] = SN_FRAME_WORK;
-		else if (umem->state[i] == SN_FRAME_WORK)
-			umem->state[i] = SN_FRAME_FREE;
+		if (sn_umem_state(umem, i) == SN_FRAME_HANDOFF)
+			sn_umem_mark(umem, i, SN_FRAME_WORK);
+		else if (sn_umem_state(umem, i) == SN_FRAME_WORK)
+			sn_umem_mark(umem, i, SN_FRAME_FREE);
 	for (uint32_t from = 0; from < w->region.geo.workers; from++)
 		for (uint32_t i = 0; from != w->number && i < slots; i++)
 			keep_frame(umem, slot_at(&w->handoff_in[from], i));
@@ -57,7 +57,7 @@ void sn_handoff_stock(struct sn_worker *w)
 
 			if (frame == SN_NONE)
 				continue;
-			umem->state[frame] = SN_FRAME_HANDOFF;
+			sn_umem_mark(umem, frame, SN_FRAME_HANDOFF);
 			atomic_store_explicit(&slot->frame, frame + 1, memory_order_release);
 		}
 }
@@ -117,9 +117,9 @@ static bool take_slot(struct sn_worker *w, struct sn_handoff *slot, struct sn_ar
 	a->desc = (struct sn_desc){ .frame = frame, .offset_b = slot->offset_b, .len_b = len_b };
 	a->interface = slot->interface;
 	a->hairpin = slot->flags & SN_HANDOFF_HAIRPIN;
-	umem->state[fresh] = SN_FRAME_HANDOFF;
+	sn_umem_mark(umem, fresh, SN_FRAME_HANDOFF);
 	atomic_store_explicit(&slot->frame, fresh + 1, memory_order_release);
-	umem->state[frame] = SN_FRAME_WORK;
+	sn_umem_mark(umem, frame, SN_FRAME_WORK);
 	w->stats->handed_in++;
 	return true;
 }
