@@ -27,6 +27,19 @@
 /* A word of any structure, for copies that may race with the writer of what is copied. */
 typedef uint64_t __attribute__((may_alias)) sn_word;
 
+/*
+ * Copies what another process may be changing, or reading, meanwhile: in relaxed words, so that none is torn. Whether the whole is
+ * one is for the caller to find out (a sequence number, gen). Both sides and the size are multiples of 8.
+ */
+static inline void sn_copy_words(void *ret, const void *from, size_t size_b)
+{
+	const sn_word *words = (const sn_word *)from;
+	sn_word *to = (sn_word *)ret;
+
+	for (size_t i = 0; i < size_b / sizeof(*to); i++)
+		__atomic_store_n(&to[i], __atomic_load_n(&words[i], __ATOMIC_RELAXED), __ATOMIC_RELAXED);
+}
+
 /* A bug of ours: always on, the process dies and the supervisor starts it again. Never for foreign data. */
 void sn_bug(const char *file, int line, const char *what) __attribute__((noreturn, cold));
 #define SN_ASSERT(cond) (SN_LIKELY(cond) ? (void)0 : sn_bug(__FILE__, __LINE__, #cond))

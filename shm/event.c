@@ -12,8 +12,6 @@
 
 #include "clock.h"
 
-#define WORDS (sizeof(struct sn_event) / sizeof(sn_word))
-
 static struct sn_event *slot_of(const struct sn_event_ring *r, uint64_t seq)
 {
 	return &r->slots[seq & (r->slot_count - 1)];
@@ -22,11 +20,7 @@ static struct sn_event *slot_of(const struct sn_event_ring *r, uint64_t seq)
 /* Word 0 is seq, which both sides handle apart. */
 static void copy_body(struct sn_event *ret, const struct sn_event *e)
 {
-	sn_word *to = (sn_word *)(void *)ret;
-	const sn_word *from = (const sn_word *)(const void *)e;
-
-	for (size_t i = 1; i < WORDS; i++)
-		__atomic_store_n(&to[i], __atomic_load_n(&from[i], __ATOMIC_RELAXED), __ATOMIC_RELAXED);
+	sn_copy_words(&ret->time_ns, &e->time_ns, sizeof(*e) - offsetof(struct sn_event, time_ns));
 }
 
 uint64_t sn_event_head(const struct sn_event_ring *r)

@@ -139,15 +139,17 @@ static inline void sn_flow_set_sums(struct sn_flow *f)
 	f->csum_l4 = (uint16_t)((l4 & 0xffff) + (l4 >> 16));
 }
 
-/* Count one packet of len_b bytes (IP length). Owner only. */
+/* Count one packet of len_b bytes (IP length). Owner only; others may be reading. */
 static inline void sn_flow_account(struct sn_flow *f, enum sn_dir dir, uint32_t len_b)
 {
-	f->packets[dir]++;
-	if (SN_UNLIKELY(f->packets[dir] == 0))
-		f->packets_hi[dir]++;
-	f->bytes[dir] += len_b;
-	if (SN_UNLIKELY(f->bytes[dir] < len_b))
-		f->bytes_hi[dir]++;
+	uint32_t packets = f->packets[dir] + 1, bytes = f->bytes[dir] + len_b;
+
+	__atomic_store_n(&f->packets[dir], packets, __ATOMIC_RELAXED);
+	if (SN_UNLIKELY(packets == 0))
+		__atomic_store_n(&f->packets_hi[dir], (uint16_t)(f->packets_hi[dir] + 1), __ATOMIC_RELAXED);
+	__atomic_store_n(&f->bytes[dir], bytes, __ATOMIC_RELAXED);
+	if (SN_UNLIKELY(bytes < len_b))
+		__atomic_store_n(&f->bytes_hi[dir], (uint16_t)(f->bytes_hi[dir] + 1), __ATOMIC_RELAXED);
 }
 
 /* Direction of a packet of this flow that came from inside (true) or outside (false). */

@@ -32,7 +32,7 @@ struct sn_address {
 	_Atomic uint32_t claimed;      /* W: any worker  blocks claimed, for choosing an address and for status. Never above
 					  the truth; one below it per worker killed inside a claim or return */
 	uint32_t reserved;
-};
+} SN_ALIGNED(8);
 
 static_assert(sizeof(struct sn_address) == 16, "addresses are in an array");
 
@@ -64,7 +64,7 @@ struct sn_block {
 	uint16_t bound[SN_L4_COUNT]; /* ports bound */
 	uint16_t held;               /* ports in hold-down, all protocols */
 	uint32_t claimed_ds;
-};
+} SN_ALIGNED(8);
 
 static_assert(sizeof(struct sn_block) == 16, "blocks are in an array");
 
@@ -76,7 +76,7 @@ struct sn_hold {
 	uint8_t l4;
 	uint8_t pad;
 	uint32_t reserved;
-};
+} SN_ALIGNED(8);
 
 /*
  * A shard's hold ring, oldest first. W: owner, through the intent. One slot stays empty, so that a change never writes over

@@ -23,7 +23,7 @@ struct sn_binding {
 	uint16_t outside_flows;    /* of flows: opened from outside */
 	uint8_t proto;
 	uint8_t flags;
-};
+} SN_ALIGNED(8);
 
 static_assert(sizeof(struct sn_binding) == 24, "bindings are many");
 
