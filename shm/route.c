@@ -1,6 +1,9 @@
 /*
  * route.c: look-ups of next hops by workers, changes by control.
  *
+ * Routes are read like a record under a sequence number, which is the generation: the copy that it names is not written before it
+ * has moved on.
+ *
  * A neighbour's interface and address are written before its slot is published and never change afterwards; the rest of the
  * entry changes under seq. Control may be killed at any point: an entry whose seq stayed odd is read by nobody until its
  * successor sets it again, and one that was counted but has no slot yet is never found.
@@ -8,29 +11,46 @@
 #include "route.h"
 
 #include <errno.h>
-#include <string.h>
 
 #define READ_TRIES 16
 #define SLOTS (SN_NEIGHBOURS_MAX * 2u)
 
-const struct sn_route *sn_route_find(const struct sn_routing *r, uint32_t generation, uint32_t dst_be32)
+/* Looks into a copy that may be changing meanwhile. */
+static bool search(const struct sn_route_copy *copy, uint32_t dst, struct sn_route *ret)
 {
-	const struct sn_route_copy *copy = &r->copy[generation & 1];
-	uint32_t dst = __builtin_bswap32(dst_be32);
-	uint32_t low = 0, high = SN_MIN(copy->count, (uint32_t)SN_ROUTES_MAX);
+	uint32_t low = 0, high = SN_MIN(__atomic_load_n(&copy->count, __ATOMIC_RELAXED), (uint32_t)SN_ROUTES_MAX);
 
 	while (low < high) {
 		uint32_t middle = low + (high - low) / 2;
-		const struct sn_route *route = &copy->routes[middle];
 
-		if (dst < route->first)
+		sn_copy_words(ret, &copy->routes[middle], sizeof(*ret));
+		if (dst < ret->first)
 			high = middle;
-		else if (dst > route->last)
+		else if (dst > ret->last)
 			low = middle + 1;
 		else
-			return route;
+			return true;
 	}
-	return NULL;
+	return false;
+}
+
+bool sn_route_find(const struct sn_routing *r, uint32_t dst_be32, struct sn_route *ret)
+{
+	uint32_t generation = atomic_load_explicit(&r->generation, memory_order_acquire), now;
+
+	for (int i = 0; i < READ_TRIES; i++, generation = now) {
+		struct sn_route route;
+		bool found = search(&r->copy[generation & 1], __builtin_bswap32(dst_be32), &route);
+
+		atomic_thread_fence(memory_order_acquire);
+		now = atomic_load_explicit(&r->generation, memory_order_acquire);
+		if (now != generation)
+			continue;
+		if (found)
+			*ret = route;
+		return found;
+	}
+	return false;
 }
 
 /* 0, or -EINVAL if a range is not after the one before it. */
@@ -53,8 +73,9 @@ int sn_route_publish(struct sn_routing *r, const struct sn_route *routes, uint32
 
 	if (check_order(routes, count) < 0)
 		return -EINVAL;
-	memcpy(copy->routes, routes, fit * sizeof(*routes));
-	copy->count = fit;
+	atomic_thread_fence(memory_order_release); /* readers of this copy see that it is the old one before it changes */
+	sn_copy_words(copy->routes, routes, fit * sizeof(*routes));
+	__atomic_store_n(&copy->count, fit, __ATOMIC_RELAXED);
 	r->overflow = count - fit;
 	atomic_store_explicit(&r->generation, next, memory_order_release);
 	return fit < count ? -E2BIG : 0;
@@ -96,15 +117,6 @@ uint16_t sn_neighbour_find(const struct sn_routing *r, uint16_t interface, uint3
 	return entry == 0 || entry > SN_NEIGHBOURS_MAX ? SN_NEIGHBOUR_UNKNOWN : (uint16_t)(entry - 1);
 }
 
-static void copy_neighbour(struct sn_neighbour *ret, const struct sn_neighbour *n)
-{
-	sn_word *to = (sn_word *)(void *)ret;
-	const sn_word *from = (const sn_word *)(const void *)n;
-
-	for (size_t i = 0; i < sizeof(*n) / sizeof(*to); i++)
-		to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
-}
-
 bool sn_neighbour_read(const struct sn_routing *r, uint16_t number, struct sn_neighbour *ret)
 {
 	const struct sn_neighbour *n = &r->neighbours[number % SN_NEIGHBOURS_MAX];
@@ -115,7 +127,7 @@ bool sn_neighbour_read(const struct sn_routing *r, uint16_t number, struct sn_ne
 		uint32_t seq = atomic_load_explicit(&n->seq, memory_order_acquire);
 		struct sn_neighbour copy;
 
-		copy_neighbour(&copy, n);
+		sn_copy_words(&copy, n, sizeof(copy));
 		atomic_thread_fence(memory_order_acquire);
 		if (seq & 1 || atomic_load_explicit(&n->seq, memory_order_relaxed) != seq)
 			continue;

@@ -21,7 +21,7 @@ struct sn_route {
 	uint32_t gateway_be32; /* 0: on link, the destination itself is the neighbour */
 	uint16_t interface;    /* index in the policy's interfaces; SN_ROUTE_KERNEL, SN_ROUTE_NONE */
 	uint16_t mtu_b;        /* 0: the interface's */
-};
+} SN_ALIGNED(8);
 
 #define SN_ROUTE_NONE 0xffffu   /* unreachable, or through an interface that is not ours */
 #define SN_ROUTE_LOCAL 0xfffeu  /* the node itself */
@@ -44,7 +44,7 @@ struct sn_neighbour {
 	_Atomic uint32_t used_ds; /* W: workers, relaxed: last use, so that control can have the kernel confirm it */
 	uint32_t failed_ds;       /* W: control: when resolution failed */
 	uint32_t reserved;
-};
+} SN_ALIGNED(8);
 
 static_assert(sizeof(struct sn_neighbour) == 32, "two neighbours per line");
 
@@ -58,8 +58,11 @@ struct sn_routing {
 	_Atomic uint32_t slots[SN_NEIGHBOURS_MAX * 2]; /* open hash, linear: entry number + 1 */
 };
 
-/* The route of a destination in the copy of this generation; NULL if there is none. */
-const struct sn_route *sn_route_find(const struct sn_routing *r, uint32_t generation, uint32_t dst_be32);
+/*
+ * Copies the route of a destination. False if there is none. A copy that control has begun to fill again meanwhile is left for the
+ * newest one, a bounded number of times.
+ */
+bool sn_route_find(const struct sn_routing *r, uint32_t dst_be32, struct sn_route *ret);
 
 /* Neighbour entry number of (interface, address); SN_NEIGHBOUR_UNKNOWN if control has none yet. */
 uint16_t sn_neighbour_find(const struct sn_routing *r, uint16_t interface, uint32_t addr_be32);

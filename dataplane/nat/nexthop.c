@@ -37,25 +37,24 @@ static bool use_cached(const struct sn_nat *nat, struct sn_job *job, uint16_t nu
 enum sn_verdict sn_nat_next_hop(const struct sn_nat *nat, struct sn_job *job, uint32_t dst_be32, uint16_t *cache)
 {
 	const struct sn_routing *routing = nat->region->routing;
-	const struct sn_route *route;
+	struct sn_route route;
 
 	if (cache && *cache != SN_NEIGHBOUR_UNKNOWN && use_cached(nat, job, *cache))
 		return check_size(nat, job, 0);
-	route = sn_route_find(routing, nat->route_gen, dst_be32);
-	if (!route || route->interface == SN_ROUTE_NONE) {
+	if (!sn_route_find(routing, dst_be32, &route) || route.interface == SN_ROUTE_NONE) {
 		job->error_type = 3;
 		job->error_code = 0;
 		return SN_V_NO_ROUTE;
 	}
-	if (route->interface == SN_ROUTE_LOCAL)
+	if (route.interface == SN_ROUTE_LOCAL)
 		return SN_V_SELF;
-	if (route->interface >= nat->policy->interface_count)
+	if (route.interface >= nat->policy->interface_count)
 		return SN_V_NO_ROUTE;
-	job->out_interface = route->interface;
-	job->hop_be32 = route->gateway_be32 ? route->gateway_be32 : dst_be32;
+	job->out_interface = route.interface;
+	job->hop_be32 = route.gateway_be32 ? route.gateway_be32 : dst_be32;
 	job->neighbour = sn_neighbour_find(routing, job->out_interface, job->hop_be32);
 	/* A route with an MTU of its own is looked up each time: the entry of the neighbour does not know it. */
-	if (cache && route->mtu_b == 0)
+	if (cache && route.mtu_b == 0)
 		*cache = job->neighbour;
-	return check_size(nat, job, route->mtu_b);
+	return check_size(nat, job, route.mtu_b);
 }
