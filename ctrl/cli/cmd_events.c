@@ -52,23 +52,39 @@ static void show(const struct sn_query *q, const struct shardnat_event *e, struc
 		sn_format_event(stdout, e->event, q->output);
 }
 
+/* Says when the node goes and when it comes back. */
+static void tell_connection(const struct shardnat_events *events, bool *connected)
+{
+	bool now = shardnat_events_connected(events);
+
+	if (now != *connected)
+		fputs(now ? "shardnat: the node's API is back\n" :
+			    "shardnat: the node's API is gone; waiting for it to come back\n",
+		      stderr);
+	*connected = now;
+}
+
 /* Everything is written before the program waits again. Signals come only while it waits. */
 static int wait_for_events(struct shardnat_events *events, const sigset_t *waiting)
 {
+	static const struct timespec second = { .tv_sec = 1 };
 	struct pollfd p = { .fd = shardnat_events_fd(events), .events = POLLIN };
 
 	if (fflush(stdout))
 		return SHARDNAT_E_INVALID;
-	return ppoll(&p, 1, NULL, waiting) < 0 && errno != EINTR ? SHARDNAT_E_NO_MEMORY : SHARDNAT_OK;
+	return ppoll(&p, 1, &second, waiting) < 0 && errno != EINTR ? SHARDNAT_E_NO_MEMORY : SHARDNAT_OK;
 }
 
 static int follow(const struct sn_query *q, struct shardnat_events *events, const sigset_t *waiting, struct totals *t)
 {
 	struct shardnat_event e;
+	bool connected = true;
 
 	while (!interrupted && !(q->events && t->shown == q->events)) {
 		int err = shardnat_events_next(events, 0, &e);
 
+		if (err == SHARDNAT_E_TIMEOUT)
+			tell_connection(events, &connected);
 		if (!err)
 			show(q, &e, t);
 		else if (err == SHARDNAT_E_TIMEOUT)

@@ -2,6 +2,7 @@
 #include "client/node.h"
 
 #include <nng/protocol/pubsub0/sub.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -16,8 +17,17 @@
 
 struct shardnat_events {
 	nng_socket socket;
+	_Atomic int pipes; /* W: nng's callbacks */
 	struct sn_stream stream;
 };
+
+static void pipe_changed(nng_pipe pipe, nng_pipe_ev event, void *arg)
+{
+	struct shardnat_events *ev = arg;
+
+	(void)pipe;
+	ev->pipes += event == NNG_PIPE_EV_ADD_POST ? 1 : -1;
+}
 
 static int subscribe_topics(nng_socket socket, unsigned int classes)
 {
@@ -43,6 +53,8 @@ static int connect_events(struct shardnat_events *ev, const char *instance, unsi
 	nng_socket_set_int(ev->socket, NNG_OPT_RECVBUF, RECEIVE_MESSAGES);
 	nng_socket_set_bool(ev->socket, NNG_OPT_SUB_PREFNEW, false);
 	nng_socket_set_size(ev->socket, NNG_OPT_RECVMAXSZ, SN_REPLY_MAX_B);
+	nng_pipe_notify(ev->socket, NNG_PIPE_EV_ADD_POST, pipe_changed, ev);
+	nng_pipe_notify(ev->socket, NNG_PIPE_EV_REM_POST, pipe_changed, ev);
 	err = subscribe_topics(ev->socket, classes);
 	if (!err)
 		err = sn_client_dial(ev->socket, instance, "events");
@@ -74,6 +86,7 @@ int shardnat_subscribe(struct shardnat *n, unsigned int classes, struct shardnat
 	ev = malloc(sizeof(*ev));
 	if (!ev)
 		return SHARDNAT_E_NO_MEMORY;
+	ev->pipes = 0;
 	sn_stream_init(&ev->stream, classes);
 	err = connect_events(ev, n->instance, classes);
 	if (err)
@@ -166,6 +179,11 @@ int shardnat_events_run(struct shardnat_events *ev, int (*each)(void *ctx, const
 		if (err)
 			return err;
 	}
+}
+
+bool shardnat_events_connected(const struct shardnat_events *ev)
+{
+	return ev->pipes > 0;
 }
 
 int shardnat_events_fd(struct shardnat_events *ev)

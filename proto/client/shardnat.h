@@ -130,6 +130,9 @@ int shardnat_events_next(struct shardnat_events *events, int timeout_ms, struct 
 int shardnat_events_run(struct shardnat_events *events, int (*each)(void *ctx, const struct shardnat_event *event),
 			void *ctx);
 
+/* Whether the node is there just now. When it comes back the subscription goes on by itself. */
+bool shardnat_events_connected(const struct shardnat_events *events);
+
 /*
  * A descriptor to poll for reading before shardnat_events_next(..., 0, ...), which is then called until it says TIMEOUT.
  * Belongs to the handle. Negative: there is none.

@@ -192,6 +192,7 @@ def restart(report, fed):
     fed.api.wait()
     down = fed.cli("status")
     report.check("no API: exit 1 and what to do", down.returncode == 1 and "shardnatd" in down.stderr, down.stderr.strip())
+    report.check("events says that it is gone", wait_for(lambda: "API is gone" in text(err), 5))
     fed.ask("flood 30 50")
     report.check("a successor takes over the sockets", fed.start_api())
 
@@ -202,6 +203,7 @@ def restart(report, fed):
     report.check("the subscriber comes back", wait_for(back, 10))
     stop(run)
     missed = sum(int(l.split()[1]) for l in text(err).splitlines() if "events were missed" in l)
+    report.check("says so", "API is back" in text(err))
     report.check("and knows what it missed", missed >= 100, f"{missed} missed")
     report.check("the flow table is as it was", "src=100.64.0.30 " in fed.cli("flows", "-p", "udp", "-s", "100.64.0.30").stdout)
 
