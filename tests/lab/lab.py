@@ -99,7 +99,7 @@ class Lab:
 
     def start(self, where, *command, **kw):
         """A process that is ended with the lab."""
-        kw = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **kw}
+        kw = {"stdout": subprocess.DEVNULL, "stderr": open(os.path.join(self.work, "stderr"), "ab"), **kw}
         child = subprocess.Popen(self.ns(where, *command), **kw)
         self.children.append(child)
         return child
@@ -260,5 +260,5 @@ class Lab:
             child.terminate()
             child.wait()
             with open(path) as f:
-                return f.read().splitlines()
+                return [line for line in f.read().splitlines() if line.strip()]
         return lines

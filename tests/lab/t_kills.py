@@ -12,6 +12,7 @@ from lab import Lab, Report, arguments, wait_for
 
 ROUNDS = 10
 SIZE = 100 << 20
+FRAMES = 8192
 
 PROBE_SERVER = """
 import socket
@@ -71,9 +72,8 @@ def silence(path, since):
 
 
 def frames_conserved(status):
-    """Each worker's frames by state add up to all of its frames."""
-    return all(sum(w["frames"].values()) == w["frames_total"] if "frames_total" in w else sum(w["frames"].values()) > 0
-               for w in status["workers"])
+    """Each worker's frames by state add up to all of its frames (`frames` in the configuration)."""
+    return all(sum(w["frames"].values()) == FRAMES for w in status["workers"])
 
 
 def kill(lab, role, n):
@@ -93,7 +93,7 @@ def main():
         data = os.urandom(SIZE)
         with open(path, "wb") as f:
             f.write(data)
-        lab.up()
+        lab.up(frames=FRAMES)
         outside = lab.capture_untranslated()
         lab.python("srv", PROBE_SERVER)
         lab.python("srv", SERVER, path, "0.15")
