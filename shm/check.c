@@ -1,8 +1,8 @@
 /*
  * check.c: proves a region, shard by shard.
  *
- * Callers: shardnat-check, tests. A shard is verified between two looks at the count of changes begun in it; what was
- * found counts only if none was under way or begun meanwhile. A shard in the middle of a change that nobody finishes
+ * Callers: shardnat-check, tests. A shard is verified, or a live one copied to be verified, between two looks at the count of
+ * changes begun in it; what was found counts only if none was under way or begun meanwhile. A shard in the middle of a change that nobody finishes
  * (its worker is dead) stays unsettled.
  */
 #include "check.h"
@@ -26,9 +26,9 @@ static uint64_t look_at(const struct sn_shard *s, bool *ret_still)
 	uint64_t changes;
 
 	atomic_thread_fence(memory_order_seq_cst);
+	changes = __atomic_load_n(&in->changes, __ATOMIC_ACQUIRE); /* first: a change that begins now is counted then */
 	*ret_still = atomic_load_explicit(&in->op, memory_order_acquire) == SN_INTENT_NONE &&
 		     __atomic_load_n(&s->state->rebuilding, __ATOMIC_ACQUIRE) == 0;
-	changes = __atomic_load_n(&in->changes, __ATOMIC_ACQUIRE);
 	atomic_thread_fence(memory_order_seq_cst);
 	return changes;
 }
@@ -61,20 +61,23 @@ static void verify_shard(struct sn_checker *c)
 	sn_check_counts(c);
 }
 
-/* Whether the shard stood still while it was verified. */
-static bool try_shard(struct sn_checker *c)
+/* Whether the shard stood still while it was copied (live), or while it was verified. */
+static bool try_shard(struct sn_checker *c, bool live)
 {
-	bool still_before, still_after;
-	uint64_t before = look_at(&c->shard, &still_before);
+	bool still;
+	uint64_t before = look_at(&c->source_shard, &still);
 
-	if (!still_before)
+	if (!still)
 		return false;
-	verify_shard(c);
-	if (look_at(&c->shard, &still_after) == before && still_after)
-		return true;
-	memset(c->held_bits, 0,
-	       sn_region_section_b(&c->region, SN_SEC_PORT_BUSY)); /* marks of slots that went meanwhile */
-	return false;
+	if (live)
+		sn_check_copy_shard(c);
+	else
+		verify_shard(c);
+	if (look_at(&c->source_shard, &still) != before || !still)
+		return false;
+	if (live)
+		verify_shard(c);
+	return true;
 }
 
 static bool settle_shard(struct sn_checker *c, bool live)
@@ -84,7 +87,7 @@ static bool settle_shard(struct sn_checker *c, bool live)
 	for (int i = 0; i < (live ? TRIES : 1); i++) {
 		if (i > 0)
 			nanosleep(&pause, NULL);
-		if (try_shard(c))
+		if (try_shard(c, live))
 			return true;
 	}
 	return false;
@@ -118,7 +121,7 @@ static void check_addresses(struct sn_checker *c)
 	}
 }
 
-static int make_scratch(struct sn_checker *c)
+static int make_scratch(struct sn_checker *c, bool live)
 {
 	const struct sn_region *r = &c->region;
 
@@ -126,11 +129,14 @@ static int make_scratch(struct sn_checker *c)
 	c->subscribers = calloc(r->subscriber_count, sizeof(*c->subscribers));
 	c->held_bits = calloc(1, sn_region_section_b(r, SN_SEC_PORT_BUSY) + sizeof(uint64_t));
 	c->line = calloc(SN_CHECK_LINES, sizeof(*c->line));
-	return c->bindings && c->subscribers && c->held_bits && c->line ? 0 : -ENOMEM;
+	if (!c->bindings || !c->subscribers || !c->held_bits || !c->line)
+		return -ENOMEM;
+	return live && sn_check_copy_make(c) != 0 ? -ENOMEM : 0;
 }
 
 static void free_scratch(struct sn_checker *c)
 {
+	sn_check_copy_free(c);
 	free(c->bindings);
 	free(c->subscribers);
 	free(c->held_bits);
@@ -153,6 +159,7 @@ static void pass_on(const struct sn_checker *c, struct reporter *to)
 static void check_all(struct sn_checker *c, bool live, struct reporter *to, struct sn_check *ret)
 {
 	for (uint32_t s = 0; s < c->region.geo.shards; s++) {
+		sn_shard_join(&c->source_shard, &c->source, s);
 		sn_shard_join(&c->shard, &c->region, s);
 		if (!settle_shard(c, live)) {
 			ret->unsettled++;
@@ -171,9 +178,9 @@ static void check_all(struct sn_checker *c, bool live, struct reporter *to, stru
 int sn_check_region(const struct sn_region *r, bool live, void (*report)(void *ctx, const char *line), void *ctx,
 		    struct sn_check *ret)
 {
-	struct sn_checker c = { .region = *r };
+	struct sn_checker c = { .source = *r, .region = *r };
 	struct reporter to = { .report = report, .ctx = ctx };
-	int err = make_scratch(&c);
+	int err = make_scratch(&c, live);
 
 	*ret = (struct sn_check){ 0 };
 	if (err == 0) {

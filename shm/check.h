@@ -23,7 +23,8 @@ struct sn_check {
 
 /*
  * report is called once per violation with one line of text (at most 1000 times). live: another process may be writing, so
- * each shard is verified between two looks at its count of changes and tried again if it changed.
+ * each shard is copied between two looks at its count of changes, and again if it changed, and the copy is verified. (The copy
+ * is as large as what the fullest shard uses.)
  * 0 clean, 1 violations, 2 not settled. No allocation but its own scratch (-ENOMEM).
  */
 int sn_check_region(const struct sn_region *r, bool live, void (*report)(void *ctx, const char *line), void *ctx,

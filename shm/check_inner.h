@@ -22,7 +22,9 @@ struct sn_check_subscriber {
 
 /* One check under way. Everything is scratch of its own; the region is only read. */
 struct sn_checker {
-	struct sn_region region;
+	struct sn_region source;           /* what was asked for */
+	struct sn_shard source_shard;
+	struct sn_region region;           /* the same, or a copy of one shard of it if it is live */
 	struct sn_shard shard;             /* being verified */
 	struct sn_check_binding *bindings; /* by record number */
 	struct sn_check_subscriber *subscribers;
@@ -34,6 +36,11 @@ struct sn_checker {
 
 /* Notes a violation of the shard being verified. */
 void sn_check_violation(struct sn_checker *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The copy of a live region: made empty (0, -1: no memory), filled with source_shard, and dropped, if it was made. */
+int sn_check_copy_make(struct sn_checker *c);
+void sn_check_copy_shard(struct sn_checker *c);
+void sn_check_copy_free(struct sn_checker *c);
 
 /* Each verifies its part of the shard in c->shard, and counts into c->found and the scratch. In this order. */
 void sn_check_slabs(struct sn_checker *c);

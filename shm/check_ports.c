@@ -133,12 +133,10 @@ static bool is_empty(const struct sn_checker *c, uint32_t block)
 	return true;
 }
 
-/* A free block is anybody's: it is looked at in shard 0's turn, and counts only if it was free before and after. */
-static void check_free_block(struct sn_checker *c, uint32_t block, uint64_t word)
+/* A free block is anybody's: it is looked at in shard 0's turn. */
+static void check_free_block(struct sn_checker *c, uint32_t block)
 {
-	if (c->shard.number != 0 || is_empty(c, block))
-		return;
-	if (atomic_load_explicit(&c->shard.ports.owners[block], memory_order_acquire) == word)
+	if (c->shard.number == 0 && !is_empty(c, block))
 		sn_check_violation(c, "block %u: free, but has busy ports", block);
 }
 
@@ -158,11 +156,10 @@ void sn_check_ports(struct sn_checker *c)
 
 	mark_held(c, true);
 	for (uint32_t block = 0; block < sn_ports_block_count(p); block++) {
-		uint64_t word = atomic_load_explicit(&p->owners[block], memory_order_acquire);
-		struct sn_block_owner o = sn_block_owner_unpack(word);
+		struct sn_block_owner o = sn_ports_owner(p, block);
 
 		if (!o.claimed)
-			check_free_block(c, block, word);
+			check_free_block(c, block);
 		else if (o.shard >= c->region.geo.shards && c->shard.number == 0)
 			sn_check_violation(c, "block %u: claimed by shard %u, which there is not", block, o.shard);
 		else if (o.shard == c->shard.number)
