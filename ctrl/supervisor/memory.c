@@ -229,7 +229,14 @@ static int join_mapped(const struct sn_config *c, const struct sn_paths *p, cons
 		       struct sn_error *err)
 {
 	int error = sn_region_join(m->mem, m->size_b, true, &m->region);
+	const struct sn_header *h = m->mem;
+	char why[160];
 
+	if (error == SN_JOIN_ABI) {
+		snprintf(why, sizeof(why), "%s (ABI %u.%u, this one has %u.%u)", sn_join_error_text(error), h->abi_major, h->abi_minor,
+			 SN_ABI_MAJOR, SN_ABI_MINOR);
+		return refuse_region(p, file, why, err);
+	}
 	if (error)
 		return refuse_region(p, file, sn_join_error_text(error), err);
 	return check_shape(c, p, m, file, err);

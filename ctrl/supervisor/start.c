@@ -222,17 +222,24 @@ void sn_end(struct sn_supervisor *s)
 	sn_config_fini(&s->config);
 }
 
-/* A start that failed: what this supervisor made goes; a region that it found stays, with its processes. */
+/*
+ * A start that failed: what this supervisor made goes; a region that it found stays, with its processes and what they have
+ * open (a directory with sockets in it is not empty).
+ */
 static void undo(struct sn_supervisor *s)
 {
+	bool listened = s->listening >= 0;
+
 	if (s->fresh) {
 		sn_end(s);
 		return;
 	}
 	close_all(s);
 	sn_memory_leave(&s->memory);
-	if (s->lock >= 0 && !sn_mounts_is_mounted(s->paths.memory) && access(s->paths.region, F_OK) != 0) {
-		sn_mounts_remove_files(&s->paths);
+	if (listened)
+		unlink(s->paths.listen);
+	if (s->lock >= 0) {
+		rmdir(s->paths.sockets);
 		sn_mounts_remove_lock(&s->paths);
 	}
 	close_fd(&s->lock);
