@@ -1,6 +1,6 @@
 /*
- * codec.h: bytes of a message <-> protobuf structures, with everything that may be asked of foreign bytes checked here. Knows no
- * socket. Callers: the API process, the client library, tests.
+ * codec.h: bytes of a message <-> protobuf structures, with everything that may be asked of foreign bytes checked
+ * here. Knows no socket. Callers: the API process, the client library, tests.
  */
 #ifndef SN_CODEC_H
 #define SN_CODEC_H

@@ -1,9 +1,10 @@
 /*
- * flow_view.c: reading flow messages: tuples, filters, names (client/shardnat.h, last part). Pure functions over messages that
- * may come from anywhere. Callers: clients, and the API process for its filters.
+ * flow_view.c: reading flow messages: tuples, filters, names (client/shardnat.h, last part). Pure functions over
+ * messages that may come from anywhere. Callers: clients, and the API process for its filters.
  */
 #include "client/shardnat.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -29,7 +30,10 @@ static struct shardnat_tuple icmp_tuple(const Shardnat__Flow *f, bool reply, str
 	return t;
 }
 
-/* On the way out a packet goes inside -> remote; on the way in remote -> public before, and remote -> inside after translation. */
+/*
+ * On the way out a packet goes inside -> remote; on the way in remote -> public before, and remote -> inside
+ * after translation.
+ */
 struct shardnat_tuple shardnat_flow_tuple(const Shardnat__Flow *f, bool reply)
 {
 	struct shardnat_tuple t = { .proto = (uint8_t)f->proto };
@@ -54,7 +58,8 @@ static bool holds(const Shardnat__FlowFilter *f, uint32_t match, bool is)
 	return !(f->match & match) || is;
 }
 
-static bool match_addresses(const Shardnat__FlowFilter *f, const struct shardnat_tuple *o, const struct shardnat_tuple *r)
+static bool match_addresses(const Shardnat__FlowFilter *f, const struct shardnat_tuple *o,
+			    const struct shardnat_tuple *r)
 {
 	return holds(f, SHARDNAT__MATCH__MATCH_SRC, !((o->src ^ f->src) & f->src_mask)) &&
 	       holds(f, SHARDNAT__MATCH__MATCH_DST, !((o->dst ^ f->dst) & f->dst_mask)) &&
@@ -123,7 +128,7 @@ const char *shardnat_proto_name(uint32_t proto)
 int shardnat_proto_number(const char *name)
 {
 	for (size_t i = 0; i < sizeof(protos) / sizeof(protos[0]); i++)
-		if (!strcasecmp(name, protos[i].name) || (*name >= '0' && *name <= '9' && atoi(name) == protos[i].number))
+		if (!strcasecmp(name, protos[i].name) || (isdigit((unsigned char)*name) && atoi(name) == protos[i].number))
 			return protos[i].number;
 	return -1;
 }

@@ -43,6 +43,7 @@ void sn_answer(struct sn_view *v, struct sn_arena *a, const Shardnat__Request *r
 		sn_answer_rules(v, a, ret);
 		break;
 	default:
-		sn_answer_error(a, SHARDNAT__ERROR_CODE__ERROR_UNKNOWN_REQUEST, "this node does not know such a request", ret);
+		sn_answer_error(a, SHARDNAT__ERROR_CODE__ERROR_UNKNOWN_REQUEST, "this node does not know such a request",
+				ret);
 	}
 }

@@ -1,6 +1,7 @@
 /*
- * answer.h: what the API says to a request: a reply built in an arena from a read-only look at the region. No request makes it
- * write, block, or work for more than a bounded time (a page of the flow table looks at SN_ANSWER_RECORDS at most).
+ * answer.h: what the API says to a request: a reply built in an arena from a read-only look at the region. No request
+ * makes it write, block, or work for more than a bounded time (a page of the flow table looks at SN_ANSWER_RECORDS at
+ * most).
  */
 #ifndef SN_API_ANSWER_H
 #define SN_API_ANSWER_H

@@ -1,4 +1,7 @@
-/* answer_status.c: the node as a whole: counters, shards, pools; processes, memory and warnings have files of their own. */
+/*
+ * answer_status.c: the node as a whole: counters, shards, pools; processes, memory and warnings have files of
+ * their own.
+ */
 #include "answer.h"
 
 static uint64_t relaxed(const uint64_t *word)

@@ -1,4 +1,4 @@
-/* answer_tables.c: flows, subscribers, pools and rules. Pages go by record number, so that no page depends on another. */
+/* answer_tables.c: flows, subscribers, pools, rules. Pages go by record number, so that none depends on another. */
 #include "answer.h"
 
 #include <arpa/inet.h>
@@ -36,7 +36,7 @@ void sn_answer_flows(struct sn_view *v, struct sn_arena *a, const Shardnat__Flow
 	Shardnat__Flow counted;
 
 	if (rq->cursor > v->region->flow_count) {
-		sn_answer_error(a, SHARDNAT__ERROR_CODE__ERROR_BAD_ARGUMENT, "the cursor is beyond the flow table", ret);
+		sn_answer_error(a, SHARDNAT__ERROR_CODE__ERROR_BAD_ARGUMENT, "the cursor is beyond the table", ret);
 		return;
 	}
 	shardnat__flows_reply__init(reply);
@@ -74,7 +74,8 @@ static void fill_block(const struct sn_view *v, uint32_t number, const struct sn
 }
 
 /* The list of blocks may change while it is walked: a bounded number, and each still claimed by this subscriber. */
-static void fill_blocks(struct sn_view *v, struct sn_arena *a, uint32_t subscriber, uint32_t first, Shardnat__Subscriber *ret)
+static void fill_blocks(struct sn_view *v, struct sn_arena *a, uint32_t subscriber, uint32_t first,
+			Shardnat__Subscriber *ret)
 {
 	uint32_t block = first, all = v->ports.address_count * v->ports.blocks_per_address;
 
@@ -222,7 +223,7 @@ static void fill_rule(struct sn_view *v, uint32_t number, const struct sn_rule *
 	ret->pool = sn_text(pass ? "" : sn_view_pool(v, rule->pool));
 	ret->filtering = sn_text(pass ? "" : filtering_name(rule->filtering));
 	for (uint32_t shard = 0; shard < v->region->geo.shards; shard++)
-		ret->hits += v->region->shards[shard].rule_hits[number];
+		ret->hits += __atomic_load_n(&v->region->shards[shard].rule_hits[number], __ATOMIC_RELAXED);
 }
 
 void sn_answer_rules(struct sn_view *v, struct sn_arena *a, Shardnat__Reply *ret)

@@ -1,6 +1,6 @@
 /*
- * arena.h: the memory of one reply: taken once at start, handed out in pieces, empty again for the next request. Its size
- * bounds every reply, so that no request makes the process grow.
+ * arena.h: the memory of one reply: taken once at start, handed out in pieces, empty again for the next request. Its
+ * size bounds every reply, so that no request makes the process grow.
  */
 #ifndef SN_API_ARENA_H
 #define SN_API_ARENA_H

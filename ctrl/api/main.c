@@ -3,8 +3,8 @@
  *
  *     shardnat-api --instance NAME --region FD --dir DIRECTORY
  *
- * Started by the supervisor with the region's descriptor inherited; ends on SIGTERM, and removes its sockets. When it is
- * killed nothing notices but its clients, which reconnect to its successor.
+ * Started by the supervisor with the region's descriptor inherited; ends on SIGTERM, and removes its sockets. When it
+ * is killed nothing notices but its clients, which reconnect to its successor.
  */
 #include <getopt.h>
 #include <pthread.h>

@@ -1,6 +1,6 @@
 /*
- * publish.h: from the shards' event rings to the PUB socket, as batches per (shard, topic) that leave no gap unseen (see
- * EventBatch in shardnat.proto). The packing stops while nobody listens; the accounting never does.
+ * publish.h: from the shards' event rings to the PUB socket, as batches per (shard, topic) that leave no gap unseen
+ * (see EventBatch in shardnat.proto). The packing stops while nobody listens; the accounting never does.
  */
 #ifndef SN_API_PUBLISH_H
 #define SN_API_PUBLISH_H
@@ -41,8 +41,8 @@ struct sn_publisher {
 };
 
 /*
- * Opens the PUB socket, listening on ipc://dir/events (mode 0600), and starts at the heads of the rings: what came before is not
- * published. 0, or an nng error.
+ * Opens the PUB socket, listening on ipc://dir/events (mode 0600), and starts at the heads of the rings: what came
+ * before is not published. 0, or an nng error.
  */
 int sn_publisher_open(struct sn_publisher *p, const struct sn_region *r, const char *instance, const char *dir);
 

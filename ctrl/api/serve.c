@@ -32,7 +32,8 @@ static nng_msg *answer(struct sn_server *s, const uint8_t *bytes, size_t len_b)
 	if (!err)
 		sn_answer(&s->view, &s->arena, rq, &reply);
 	else if (err == -EPROTONOSUPPORT)
-		sn_answer_error(&s->arena, SHARDNAT__ERROR_CODE__ERROR_VERSION, "this node speaks API version 1", &reply);
+		sn_answer_error(&s->arena, SHARDNAT__ERROR_CODE__ERROR_VERSION, "this node speaks API version 1",
+				&reply);
 	else
 		sn_answer_error(&s->arena, SHARDNAT__ERROR_CODE__ERROR_MALFORMED, "not a request", &reply);
 	msg = pack(&reply);

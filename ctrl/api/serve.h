@@ -1,6 +1,6 @@
 /*
- * serve.h: the REP socket: one thread that takes a request, answers it from the region, and takes the next. What a client can cost
- * is bounded: message size, records per page, memory of the reply.
+ * serve.h: the REP socket: one thread that takes a request, answers it from the region, and takes the next. What a
+ * client can cost is bounded: message size, records per page, memory of the reply.
  */
 #ifndef SN_API_SERVE_H
 #define SN_API_SERVE_H

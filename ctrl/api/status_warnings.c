@@ -31,11 +31,12 @@ static void warn_region(struct sn_view *v, struct sn_arena *a, Shardnat__StatusR
 		     (cold_ds - now_ds + 9) / 10);
 	if (r->hdr->backing == SN_BACKING_TMPFS)
 		warn(a, ret, "no-hugepages",
-		     sn_text("the region is in a tmpfs because there are too few hugepages: look-ups in large tables are slower"),
+		     sn_text("the region is in a tmpfs for want of hugepages: look-ups in large tables are slower"),
 		     0);
 	if (r->routing->overflow)
 		warn(a, ret, "routes-overflow",
-		     sn_arena_printf(a, "%u routes of the kernel did not fit and are missing", r->routing->overflow), 0);
+		     sn_arena_printf(a, "%u routes of the kernel did not fit and are missing", r->routing->overflow),
+		     0);
 }
 
 static void warn_processes(struct sn_arena *a, Shardnat__StatusReply *ret)
@@ -51,7 +52,8 @@ static void warn_processes(struct sn_arena *a, Shardnat__StatusReply *ret)
 	for (size_t i = 0; i < ret->n_shards; i++)
 		unowned += !ret->shards[i]->owned;
 	if (unowned)
-		warn(a, ret, "no-owner", sn_arena_printf(a, "%u shards have no worker: their packets are dropped", unowned), 0);
+		warn(a, ret, "no-owner",
+		     sn_arena_printf(a, "%u shards have no worker: their packets are dropped", unowned), 0);
 }
 
 static void warn_full(struct sn_arena *a, Shardnat__StatusReply *ret, const char *code, const char *what, uint64_t used,
@@ -59,7 +61,9 @@ static void warn_full(struct sn_arena *a, Shardnat__StatusReply *ret, const char
 {
 	if (all && used * 100 >= all * FULL_PERCENT)
 		warn(a, ret, code,
-		     sn_arena_printf(a, "%s: %llu of %llu in use", what, (unsigned long long)used, (unsigned long long)all), 0);
+		     sn_arena_printf(a, "%s: %llu of %llu in use", what, (unsigned long long)used,
+				     (unsigned long long)all),
+		     0);
 }
 
 void sn_status_warnings(struct sn_view *v, struct sn_arena *a, Shardnat__StatusReply *ret)
@@ -70,5 +74,6 @@ void sn_status_warnings(struct sn_view *v, struct sn_arena *a, Shardnat__StatusR
 	for (size_t i = 0; i < ret->n_slabs; i++)
 		warn_full(a, ret, "table-full", ret->slabs[i]->name, ret->slabs[i]->live, ret->slabs[i]->records);
 	for (size_t i = 0; i < ret->n_pools; i++)
-		warn_full(a, ret, "pool-full", ret->pools[i]->name, ret->pools[i]->blocks_claimed, ret->pools[i]->blocks);
+		warn_full(a, ret, "pool-full", ret->pools[i]->name, ret->pools[i]->blocks_claimed,
+			  ret->pools[i]->blocks);
 }

@@ -112,7 +112,8 @@ bool sn_view_flow(struct sn_view *v, uint32_t number, Shardnat__Flow *ret)
 	if (!sn_region_read_flow(v->region, number, &f) || sn_clock_due(f.expires_ds, sn_clock_ds(v->now_ns)))
 		return false;
 	sn_event_of_flow(&e, &f, number, v->now_ns);
-	e.block = f.binding != SN_NONE && sn_region_read_binding(v->region, f.binding, &binding) ? binding.block : SN_NONE;
+	if (f.binding != SN_NONE && sn_region_read_binding(v->region, f.binding, &binding))
+		e.block = binding.block;
 	sn_view_event_flow(v, &e, ret);
 	return true;
 }

@@ -1,6 +1,7 @@
 /*
- * view.h: records of the region as messages. What is read from the region is foreign: numbers are range-checked, names copied
- * and terminated, records copied and looked at again. Callers: publish and the answers; each thread has a view of its own.
+ * view.h: records of the region as messages. What is read from the region is foreign: numbers are range-checked, names
+ * copied and terminated, records copied and looked at again. Callers: publish and the answers; each thread has a view
+ * of its own.
  */
 #ifndef SN_API_VIEW_H
 #define SN_API_VIEW_H

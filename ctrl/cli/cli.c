@@ -48,7 +48,8 @@ bool sn_cli_open(struct shardnat **ret_node, const char *instance)
 		fprintf(stderr, "shardnat: permission denied for the sockets in %s: run as root\n", shardnat_run_dir());
 		break;
 	case SHARDNAT_E_NO_ANSWER:
-		fputs("shardnat: the instance's API does not answer: is shardnatd still running? It restarts the API within a second\n",
+		fputs("shardnat: the instance's API does not answer: is shardnatd still running? It restarts the API "
+		      "within a second\n",
 		      stderr);
 		break;
 	default:

@@ -10,8 +10,8 @@
 
 static const char help[] =
 	"Usage: shardnat [--instance NAME] events [-e NEW,UPDATES,DESTROY] [--count N] [FILTERS] [-o FORMAT]\n"
-	"Prints flow events as they happen, as conntrack -E does, until interrupted. Events that were missed are told on\n"
-	"standard error, with their number.\n"
+	"Prints flow events as they happen, as conntrack -E does, until interrupted. Events that were missed are\n"
+	"told on standard error, with their number.\n"
 	"\n"
 	"  -e, --event-mask ALL|NEW|UPDATES|DESTROY[,...]\n"
 	"      --count N                     end after N events\n";
@@ -36,8 +36,8 @@ static void tell_missed(const struct shardnat_event *e, struct totals *t)
 	t->missed += e->missed;
 	t->at_most |= e->missed_at_most;
 	fflush(stdout);
-	fprintf(stderr, "shardnat: %s%" PRIu64 " events were missed (shard %u)\n", e->missed_at_most ? "up to " : "", e->missed,
-		e->batch->shard);
+	fprintf(stderr, "shardnat: %s%" PRIu64 " events were missed (shard %u)\n", e->missed_at_most ? "up to " : "",
+		e->missed, e->batch->shard);
 }
 
 static void show(const struct sn_query *q, const struct shardnat_event *e, struct totals *t)

@@ -87,7 +87,8 @@ static void put_workers(const Shardnat__StatusReply *s)
 		const Shardnat__Worker *w = s->workers[i];
 
 		printf("  worker %-3u %s%s%s received %" PRIu64 ", handed in %" PRIu64 "; frames", w->number,
-		       w->ready ? "" : red, w->ready ? "ready" : "not ready", w->ready ? "" : plain, w->received, w->handed_in);
+		       w->ready ? "" : red, w->ready ? "ready" : "not ready", w->ready ? "" : plain, w->received,
+		       w->handed_in);
 		for (size_t k = 0; k < w->n_frames; k++)
 			printf(" %s %" PRIu64, w->frames[k]->name, w->frames[k]->value);
 		printf("\n            ");
@@ -107,8 +108,8 @@ static void put_shards(const Shardnat__StatusReply *s)
 		char owner[16];
 
 		snprintf(owner, sizeof(owner), "%u", h->worker);
-		printf("  %5u %6s %6u %10u %10u %11u %10" PRIu64 " %10" PRIu64 " %10u\n", h->number, h->owned ? owner : "none",
-		       h->epoch, h->flows, h->bindings, h->subscribers, h->event_head, h->refused, h->held_ports);
+		printf("  %5u %6s %6u %10u %10u %11u %10" PRIu64 " %10" PRIu64 " %10u\n", h->number,
+		       h->owned ? owner : "none", h->epoch, h->flows, h->bindings, h->subscribers, h->event_head, h->refused, h->held_ports);
 	}
 }
 
@@ -119,15 +120,16 @@ static void put_packets(const Shardnat__StatusReply *s)
 	       s->handoff_share * 100);
 	for (size_t i = 0; i < s->n_verdicts; i++)
 		if (s->verdicts[i]->value)
-			printf("  %-14s %12" PRIu64 "  %s\n", s->verdicts[i]->name, s->verdicts[i]->value, s->verdicts[i]->help);
+			printf("  %-14s %12" PRIu64 "  %s\n", s->verdicts[i]->name, s->verdicts[i]->value,
+			       s->verdicts[i]->help);
 }
 
 static void put_tables(const Shardnat__StatusReply *s)
 {
 	heading("Tables and pools");
 	for (size_t i = 0; i < s->n_slabs; i++)
-		printf("  %-12s %" PRIu64 " of %" PRIu64 ", %u of %u chunks free\n", s->slabs[i]->name, s->slabs[i]->live,
-		       s->slabs[i]->records, s->slabs[i]->chunks_free, s->slabs[i]->chunks);
+		printf("  %-12s %" PRIu64 " of %" PRIu64 ", %u of %u chunks free\n", s->slabs[i]->name,
+		       s->slabs[i]->live, s->slabs[i]->records, s->slabs[i]->chunks_free, s->slabs[i]->chunks);
 	for (size_t i = 0; i < s->n_pools; i++)
 		printf("  pool %-12s %u addresses, %" PRIu64 " of %" PRIu64 " port blocks claimed\n", s->pools[i]->name,
 		       s->pools[i]->addresses, s->pools[i]->blocks_claimed, s->pools[i]->blocks);

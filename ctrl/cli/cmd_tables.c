@@ -47,8 +47,8 @@ static void subscriber_text(const Shardnat__Subscriber *s)
 	char inside[16], outside[16];
 
 	printf("%-15s %-15s %5u %8u %6u %6u %6u %8u ", sn_format_address(inside, s->address),
-	       s->public_address ? sn_format_address(outside, s->public_address) : "-", s->shard, s->flows, s->ports_tcp,
-	       s->ports_udp, s->ports_icmp, s->refused);
+	       s->public_address ? sn_format_address(outside, s->public_address) : "-", s->shard, s->flows,
+	       s->ports_tcp, s->ports_udp, s->ports_icmp, s->refused);
 	for (size_t i = 0; i < s->n_blocks; i++)
 		printf(" %u-%u", s->blocks[i]->first_port, s->blocks[i]->first_port + s->blocks[i]->ports - 1);
 	putchar('\n');
@@ -188,7 +188,7 @@ int sn_cmd_subscribers(const char *instance, int argc, char **argv)
 {
 	return table(instance, argc, argv,
 		     "Usage: shardnat [--instance NAME] subscribers [-o json]\n"
-		     "Lists the subscribers: public address, flows, ports bound per protocol, packets refused, port blocks.\n",
+		     "Lists the subscribers: public address, flows, ports per protocol, packets refused, port blocks.\n",
 		     subscribers);
 }
 

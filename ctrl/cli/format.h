@@ -1,6 +1,6 @@
 /*
- * format.h: flows and events as text: conntrack(8)'s lines, or one JSON object per line. Knows no socket. Callers: the commands,
- * tests.
+ * format.h: flows and events as text: conntrack(8)'s lines, or one JSON object per line. Knows no socket. Callers: the
+ * commands, tests.
  */
 #ifndef SN_CLI_FORMAT_H
 #define SN_CLI_FORMAT_H

@@ -1,6 +1,6 @@
 /*
- * json.h: writes JSON to a stream, commas and escapes in the right places. A key of NULL is for elements of arrays and for the
- * outermost value.
+ * json.h: writes JSON to a stream, commas and escapes in the right places. A key of NULL is for elements of arrays and
+ * for the outermost value.
  */
 #ifndef SN_CLI_JSON_H
 #define SN_CLI_JSON_H

@@ -1,6 +1,6 @@
 /*
- * main.c: shardnat, the operator's view of a running node. Speaks only the nng API, through the client library; needs nothing
- * but the right to open the instance's sockets.
+ * main.c: shardnat, the operator's view of a running node. Speaks only the nng API, through the client library; needs
+ * nothing but the right to open the instance's sockets.
  */
 #include <getopt.h>
 #include <stdio.h>

@@ -82,7 +82,8 @@ static bool read_network(const char *what, const char *text, uint32_t *ret_addre
 	return true;
 }
 
-static bool read_word(uint32_t *to, uint32_t *match, uint32_t bit, const char *what, const char *text, unsigned int most)
+static bool read_word(uint32_t *to, uint32_t *match, uint32_t bit, const char *what, const char *text,
+		      unsigned int most)
 {
 	unsigned long long value;
 
@@ -280,8 +281,8 @@ static bool needs(const Shardnat__FlowFilter *f, uint32_t bits, bool right_proto
 
 static bool consistent(const Shardnat__FlowFilter *f)
 {
-	return needs(f, M(SPORT) | M(DPORT) | M(REPLY_SPORT) | M(REPLY_DPORT), f->proto == PROTO_TCP || f->proto == PROTO_UDP,
-		     "ports need -p tcp or -p udp") &&
+	return needs(f, M(SPORT) | M(DPORT) | M(REPLY_SPORT) | M(REPLY_DPORT),
+		     f->proto == PROTO_TCP || f->proto == PROTO_UDP, "ports need -p tcp or -p udp") &&
 	       needs(f, M(STATE), f->proto == PROTO_TCP, "--state needs -p tcp") &&
 	       needs(f, M(ICMP_TYPE) | M(ICMP_CODE) | M(ICMP_ID), f->proto == PROTO_ICMP, "--icmp-* need -p icmp");
 }

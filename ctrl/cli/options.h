@@ -14,8 +14,8 @@ struct sn_query {
 };
 
 /*
- * Reads the options of events or flows. False after saying what is wrong on standard error: a usage error. The rules are
- * conntrack's: ports and states need -p first.
+ * Reads the options of events or flows. False after saying what is wrong on standard error: a usage error. The rules
+ * are conntrack's: ports and states need -p first.
  */
 bool sn_query_parse(int argc, char **argv, bool events, struct sn_query *ret);
 

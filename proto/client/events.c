@@ -166,7 +166,8 @@ int shardnat_events_next(struct shardnat_events *ev, int timeout_ms, struct shar
 	return SHARDNAT_OK;
 }
 
-int shardnat_events_run(struct shardnat_events *ev, int (*each)(void *ctx, const struct shardnat_event *event), void *ctx)
+int shardnat_events_run(struct shardnat_events *ev, int (*each)(void *ctx, const struct shardnat_event *event),
+			void *ctx)
 {
 	struct shardnat_event e;
 	int err;

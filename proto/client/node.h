@@ -1,6 +1,6 @@
 /*
- * node.h: what the files of the client library share: the handle of a node, where its sockets are, and nng's errors in our
- * words. Not installed.
+ * node.h: what the files of the client library share: the handle of a node, where its sockets are, and nng's errors in
+ * our words. Not installed.
  */
 #ifndef SN_CLIENT_NODE_H
 #define SN_CLIENT_NODE_H

@@ -9,9 +9,9 @@
  *		while (shardnat_events_next(events, -1, &e) == SHARDNAT_OK)
  *			...
  *
- * Contracts. Functions return SHARDNAT_OK (0) or an enum shardnat_error; results come through ret_ pointers, which a failure
- * leaves untouched. Handles are opaque and belong to one thread at a time; different handles are independent. What a
- * function says it gives is freed with the function it names; everything else belongs to the library. Closing
+ * Contracts. Functions return SHARDNAT_OK (0) or an enum shardnat_error; results come through ret_ pointers, which a
+ * failure leaves untouched. Handles are opaque and belong to one thread at a time; different handles are independent.
+ * What a function says it gives is freed with the function it names; everything else belongs to the library. Closing
  * functions accept NULL. Messages are protobuf-c structures of shardnat.proto: fields are only ever added.
  *
  * Sockets are found in /run/shardnat, or where the environment's SHARDNAT_RUN_DIR says (tests).
@@ -81,8 +81,9 @@ const char *shardnat_refusal(const struct shardnat *node);
 /* NO_ANSWER, VERSION, PROTOCOL, REFUSED, NO_MEMORY. */
 
 /*
- * A page of the flow table: flows that match filter (NULL: all). cursor is 0 for the first page, then next_cursor of the one
- * before, until reply->flows->done. count_only leaves the flows out and counts them in matched. max_flows 0: a good size.
+ * A page of the flow table: flows that match filter (NULL: all). cursor is 0 for the first page, then next_cursor of
+ * the one before, until reply->flows->done. count_only leaves the flows out and counts them in matched. max_flows 0: a
+ * good size.
  */
 int shardnat_flows(struct shardnat *node, const Shardnat__FlowFilter *filter, uint64_t cursor, uint32_t max_flows,
 		   bool count_only, Shardnat__Reply **ret_reply);
@@ -108,25 +109,25 @@ struct shardnat_event {
 	const Shardnat__Event *event;      /* NULL: there is only something to tell about missed ones */
 	const Shardnat__EventBatch *batch; /* it came in: instance, shard, epoch */
 	uint64_t missed;                   /* events lost before this one */
-	bool missed_at_most;               /* the number is an upper bound: the API was restarted, and of what the shard published
-					      meanwhile it is not known which were of the subscribed classes */
+	bool missed_at_most;               /* missed is an upper bound: it is not known which were of the subscribed classes */
 };
 
 /*
- * Subscribes to classes of events from now on. Gives a handle for shardnat_events_close(), independent of node from then
- * on. When the API is restarted the subscription is renewed by itself, and what was missed is told.
+ * Subscribes to classes of events from now on. Gives a handle for shardnat_events_close(), independent of node from
+ * then on. When the API is restarted the subscription is renewed by itself, and what was missed is told.
  * NO_ANSWER, PERMISSION, NO_MEMORY, INVALID (no class).
  */
 int shardnat_subscribe(struct shardnat *node, unsigned int classes, struct shardnat_events **ret_events);
 void shardnat_events_close(struct shardnat_events *events);
 
 /*
- * The next event, in its shard's order; waits at most timeout_ms (0: not at all, -1: for ever), and 100 ms at most for the
- * rest of what has begun to arrive. What *ret points to lives until the next call. TIMEOUT, PROTOCOL (a message that is none was dropped; going on is all right), NO_MEMORY.
+ * The next event, in its shard's order; waits at most timeout_ms (0: not at all, -1: for ever), and 100 ms at most for
+ * the rest of what has begun to arrive. What *ret points to lives until the next call. TIMEOUT, PROTOCOL (a message
+ * that is none was dropped; going on is all right), NO_MEMORY.
  */
 int shardnat_events_next(struct shardnat_events *events, int timeout_ms, struct shardnat_event *ret);
 
-/* The same with a callback, until it returns other than 0 (which is returned) or next fails (negative enum shardnat_error). */
+/* The same with a callback, until it returns other than 0 (returned) or next fails (negative enum shardnat_error). */
 int shardnat_events_run(struct shardnat_events *events, int (*each)(void *ctx, const struct shardnat_event *event),
 			void *ctx);
 
@@ -134,8 +135,8 @@ int shardnat_events_run(struct shardnat_events *events, int (*each)(void *ctx, c
 bool shardnat_events_connected(const struct shardnat_events *events);
 
 /*
- * A descriptor to poll for reading before shardnat_events_next(..., 0, ...), which is then called until it says TIMEOUT.
- * Belongs to the handle. Negative: there is none.
+ * A descriptor to poll for reading before shardnat_events_next(..., 0, ...), which is then called until it says
+ * TIMEOUT. Belongs to the handle. Negative: there is none.
  */
 int shardnat_events_fd(struct shardnat_events *events);
 

@@ -1,8 +1,9 @@
 /*
  * stream.h: published batches in, single events out: in their shard's order, with every gap counted. Knows no socket.
  *
- * A round of a shard comes as one batch per class. Batches of one round are held until all that are subscribed are there, and
- * then merged by sequence number; a batch of another round, or a flush, ends a round in which a batch was lost.
+ * A round of a shard comes as one batch per class. Batches of one round are held until all that are subscribed are
+ * there, and then merged by sequence number; a batch of another round, or a flush, ends a round in which a batch was
+ * lost.
  *
  *     put, put ... -> ready -> pop, pop ... -> not ready
  *
@@ -47,13 +48,13 @@ void sn_stream_fini(struct sn_stream *s);
 /* The shard's sequence number when the subscription began, so that a loss before its first event is seen too. */
 void sn_stream_seed(struct sn_stream *s, uint32_t shard, uint64_t seq);
 
-/* Takes a batch, always; only while the stream is not ready. -EBADMSG: a shard or class that cannot be (it is freed). */
+/* Takes a batch, always; only while the stream is not ready. -EBADMSG: a shard or class that cannot be. */
 int sn_stream_put(struct sn_stream *s, Shardnat__EventBatch *give_batch);
 
 /* Ends the round that is held, if there is one: nothing more of it will come. */
 void sn_stream_flush(struct sn_stream *s);
 
-/* The next event of a ready stream; false when there is none, and then put may be called again. *ret lives until the next call. */
+/* The next event of a ready stream, *ret lives until the next call; false: there is none, put may be called again. */
 bool sn_stream_pop(struct sn_stream *s, struct shardnat_event *ret);
 
 #endif

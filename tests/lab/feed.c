@@ -1,8 +1,9 @@
 /*
- * feed.c: a region in a file and one process that is its control and worker, so that the API can be tried without a network.
+ * feed.c: a region in a file and one process that is its control and worker, so that the API can be tried without a
+ * network.
  *
  *     feed FILE SHARDS EVENTS        makes the region (rings of EVENTS slots), then obeys lines of standard input:
- *     open PROTO N PORT              a flow of subscriber N from PORT to 198.51.100.N:443 (ICMP: identifier PORT); says its handle
+ *     open PROTO N PORT              a flow of subscriber N from PORT to 198.51.100.N:443; says its handle
  *     outside HANDLE                 a flow from outside by the binding of HANDLE's flow; says its handle
  *     update HANDLE STATE STATUS CHANGE    (numbers) an UPDATE
  *     close HANDLE REASON            its end

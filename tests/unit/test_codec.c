@@ -112,7 +112,10 @@ Test(codec, an_event_must_have_a_flow)
 	free(bytes);
 }
 
-/* Each proper prefix is refused or is a shorter message, and is never read beyond its end (copied to its own allocation). */
+/*
+ * Each proper prefix is refused or is a shorter message, and is never read beyond its end (copied to its own
+ * allocation).
+ */
 Test(codec, truncated_batches)
 {
 	Shardnat__EventBatch *b;

@@ -1,4 +1,7 @@
-/* test_format.c: conntrack's lines to the letter (NETFILTER.md section 3), JSON, and the filters that both ends share. */
+/*
+ * test_format.c: conntrack's lines to the letter (NETFILTER.md section 3), JSON, and the filters that both ends
+ * share.
+ */
 #include <criterion/criterion.h>
 #include <getopt.h>
 #include <stdlib.h>
