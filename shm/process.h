@@ -56,6 +56,7 @@ struct sn_worker_stats {
 	uint64_t wakeups;             /* system calls that kicked a ring */
 	uint64_t recovered;           /* intents rolled forward or back at take-over */
 	uint64_t rebuilt;             /* shards whose indexes were rebuilt */
+	uint64_t astray;              /* frames by which the kernel's rings and our books differed at a take-over */
 	uint64_t corrupt;             /* words of the region found out of range and contained */
 	uint64_t frames[5];           /* at last count: fill, rx, tx, free, other (held, hand-off) */
 	uint64_t policy_generation;   /* acknowledged */

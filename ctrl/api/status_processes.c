@@ -40,6 +40,7 @@ static void fill_counters(struct sn_arena *a, const struct sn_worker_stats *s, S
 		{ "wakeups", "system calls that kicked a ring", &s->wakeups },
 		{ "recovered", "changes that a take-over rolled forward or back", &s->recovered },
 		{ "rebuilt", "shards whose indexes were rebuilt", &s->rebuilt },
+		{ "astray", "frames that were not conserved over a take-over", &s->astray },
 		{ "corrupt", "words of the region found out of range and contained", &s->corrupt },
 		{ "policy-generation", "of the policy that is in use", &s->policy_generation },
 	};

@@ -365,6 +365,14 @@ void sn_xsk_each(const struct sn_port *p, enum sn_xsk_ring ring, void (*visit)(v
 	}
 }
 
+void sn_xsk_owed(const struct sn_port *p, uint32_t *ret_fill, uint32_t *ret_tx)
+{
+	const struct ring *r = ((const struct sn_xsk *)p->impl)->ring;
+
+	*ret_fill = r[SN_XSK_FILL].own - r[SN_XSK_RX].own;
+	*ret_tx = r[SN_XSK_TX].own - r[SN_XSK_COMPLETION].own;
+}
+
 /* A cut-off batch of this socket: all of it was published, or nothing. */
 static void settle(struct sn_port *p, enum sn_frame_state cut, enum sn_frame_state to)
 {

@@ -57,6 +57,12 @@ enum sn_xsk_ring { SN_XSK_FILL, SN_XSK_COMPLETION, SN_XSK_RX, SN_XSK_TX, SN_XSK_
 /* Visits each frame that stands in a ring now, oldest first; what is no frame of the UMEM is left out. */
 void sn_xsk_each(const struct sn_port *p, enum sn_xsk_ring ring, void (*visit)(void *ctx, uint32_t frame), void *ctx);
 
+/*
+ * Frames that the kernel owes: given for receiving and not come back, given for sending and not completed. From the rings'
+ * free-running ends, so that after sn_xsk_recover they must equal the frames in FILL and TX of this socket.
+ */
+void sn_xsk_owed(const struct sn_port *p, uint32_t *ret_fill, uint32_t *ret_tx);
+
 /* Descriptors from the kernel that named no frame of ours or one it was not given; they were ignored. */
 uint64_t sn_xsk_refused(const struct sn_port *p);
 

@@ -48,12 +48,30 @@ static void take_over_shards(struct sn_worker *w)
 	}
 }
 
+/* Frames are conserved: what the kernel owes by its rings is what our books say it has. */
+static void count_astray(struct sn_worker *w)
+{
+	uint32_t counts[SN_FRAME_STATES], fill = 0, tx = 0;
+
+	for (uint32_t i = 0; i < w->port_count; i++) {
+		uint32_t fill_of_port, tx_of_port;
+
+		sn_xsk_owed(&w->ports[i], &fill_of_port, &tx_of_port);
+		fill += fill_of_port;
+		tx += tx_of_port;
+	}
+	sn_umem_count(&w->umem[w->number], counts);
+	w->stats->astray += (uint64_t)(SN_MAX(fill, counts[SN_FRAME_FILL]) - SN_MIN(fill, counts[SN_FRAME_FILL]));
+	w->stats->astray += (uint64_t)(SN_MAX(tx, counts[SN_FRAME_TX]) - SN_MIN(tx, counts[SN_FRAME_TX]));
+}
+
 static void take_over_frames(struct sn_worker *w)
 {
 	for (uint32_t i = 0; i < w->port_count; i++)
 		sn_xsk_recover(&w->ports[i]);
 	sn_handoff_recover(w);
 	sn_umem_reclaim(&w->umem[w->number]);
+	count_astray(w);
 	sn_handoff_stock(w);
 }
 

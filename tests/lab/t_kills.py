@@ -72,8 +72,8 @@ def silence(path, since):
 
 
 def frames_conserved(status):
-    """Each worker's frames by state add up to all of its frames (`frames` in the configuration)."""
-    return all(sum(w["frames"].values()) == FRAMES for w in status["workers"])
+    """At each take-over the kernel's rings owed what the states of the frames said, and those add up to all of them."""
+    return all(sum(w["frames"].values()) == FRAMES and w["counters"]["astray"] == 0 for w in status["workers"])
 
 
 def kill(lab, role, n):
@@ -114,6 +114,7 @@ def main():
                 ok = set(lab.pids(role)) - before and dead not in lab.pids(role)
                 if not ok:
                     report.check(f"{role} {n + 1}: restarted", False, lab.messages()[-2000:])
+            report.check(f"{role}: the download was under way all the time", client.poll() is None)
             report.say(f"{role}: outage of each kill, ms: " + " ".join(f"{o:.0f}" for o in outages) +
                        f"  (median {statistics.median(outages):.0f})")
             report.check(f"{role}: the probe goes on after each of {ROUNDS} kills", all(o < 10000 for o in outages))
@@ -121,7 +122,7 @@ def main():
             report.check(f"{role}: shardnat check", ok, text)
             status = lab.status()
             report.check(f"{role}: frames conserved", frames_conserved(status),
-                         [w.get("frames") for w in status["workers"]])
+                         [(w["frames"], w["counters"]["recovered"], w["counters"]["astray"]) for w in status["workers"]])
         report.check("the download ends", wait_for(lambda: client.poll() is not None, 240) and client.returncode == 0)
         with open(os.path.join(lab.work, "client.out")) as f:
             got = f.read().split()
