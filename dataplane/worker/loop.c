@@ -143,18 +143,23 @@ static void send_all(struct sn_worker *w)
 		w->stats->wakeups += sn_kick(&w->ports[i]);
 }
 
+uint32_t sn_worker_turn(struct sn_worker *w)
+{
+	uint32_t work;
+
+	refresh(w);
+	work = sn_command_run(w) + take_packets(w);
+	tick(w);
+	send_all(w);
+	w->stats->rounds++;
+	return work;
+}
+
 void sn_worker_run(struct sn_worker *w, const volatile int *stop)
 {
 	w->stats->ready = 1;
 	while (!*stop) {
-		uint32_t work;
-
-		refresh(w);
-		work = sn_command_run(w) + take_packets(w);
-		tick(w);
-		send_all(w);
-		w->stats->rounds++;
-		w->idle_rounds = work ? 0 : w->idle_rounds + 1;
+		w->idle_rounds = sn_worker_turn(w) ? 0 : w->idle_rounds + 1;
 		if (w->idle_rounds >= SN_IDLE_ROUNDS)
 			sn_sleep(w, w->waiting_count ? SN_SLEEP_WAITING_MS : SN_SLEEP_MS);
 	}

@@ -122,7 +122,10 @@ void sn_wake(struct sn_worker *w, uint32_t who);
 /* Takes over shards and frames from whoever had them before, and says so in the statistics. */
 void sn_worker_take_over(struct sn_worker *w);
 
-/* Runs until *stop. */
+/* One turn: commands, a burst from each port and ring, ticks, what is to be sent. How much there was to do. For benchmarks too. */
+uint32_t sn_worker_turn(struct sn_worker *w);
+
+/* Turns and sleeps until *stop. */
 void sn_worker_run(struct sn_worker *w, const volatile int *stop);
 
 /* --- sandbox.c --- */
