@@ -157,7 +157,7 @@ static void take_packets(struct sn_supervisor *s, const struct sn_child *c, cons
 		int fd = s->packets[w].fd < 0 ? copy_fd(c, nth(option(line, "--umem", 0), w)) : -1;
 
 		if (fd >= 0)
-			sn_packet_memory_take(fd, s->config.frames, s->memory.frame_b, &s->packets[w]);
+			sn_packet_memory_take(fd, s->config.frames, &s->packets[w], &s->memory.frame_b);
 	}
 }
 

@@ -15,6 +15,8 @@
 #define QUICK_MS 5000 /* a life shorter than this was no success */
 #define BACKOFF_MAX_MS 1000
 #define STOP_MS 2000
+#define LOUD_DEATHS 10  /* in a row are told of one by one, then every QUIET_DEATHS-th */
+#define QUIET_DEATHS 60
 
 void sn_children_init(struct sn_supervisor *s)
 {
@@ -156,9 +158,28 @@ static void say_end(const siginfo_t *info, bool known, char *ret, size_t room)
 		snprintf(ret, room, "was killed by signal %d (%s)", info->si_status, sigdescr_np(info->si_status));
 }
 
+static bool is_loud(const struct sn_child *c)
+{
+	return c->quick <= LOUD_DEATHS || c->quick % QUIET_DEATHS == 0;
+}
+
 static uint32_t backoff_ms(uint32_t quick)
 {
 	return quick <= 1 ? 0 : quick > 8 ? BACKOFF_MAX_MS : SN_MIN(10u << (quick - 2), BACKOFF_MAX_MS);
+}
+
+static void say_death(const struct sn_supervisor *s, const struct sn_child *c, const siginfo_t *info, bool known)
+{
+	char name[24], how[96];
+
+	say_end(info, known, how, sizeof(how));
+	if (s->stopping)
+		sn_say("%s (pid %d) %s", name_of(c, name), c->pid, how);
+	else if (c->quick == LOUD_DEATHS)
+		sn_say("%s (pid %d) %s, %u times in a row; it is started every %d ms from now on, told of now and then",
+		       name_of(c, name), c->pid, how, c->quick, BACKOFF_MAX_MS);
+	else if (is_loud(c))
+		sn_say("%s (pid %d) %s; restart in %u ms", name_of(c, name), c->pid, how, backoff_ms(c->quick));
 }
 
 /* Reaped, or dead in all its threads: it writes no more. */
@@ -173,19 +194,14 @@ void sn_children_died(struct sn_supervisor *s, uint32_t slot)
 {
 	struct sn_child *c = &s->children[slot];
 	siginfo_t info = { 0 };
-	char name[24], how[96];
 	bool known = !c->adopted && waitid(P_PIDFD, (id_t)c->pidfd, &info, WEXITED | WNOHANG) == 0 && info.si_pid;
 
-	say_end(&info, known, how, sizeof(how));
 	c->died_ms = sn_now_ms();
 	c->quick = c->died_ms - c->started_ms < QUICK_MS ? c->quick + 1 : 0;
 	c->due_ms = c->died_ms + backoff_ms(c->quick);
 	if (s->joined)
 		publish_death(s, slot);
-	if (s->stopping)
-		sn_say("%s (pid %d) %s", name_of(c, name), c->pid, how);
-	else
-		sn_say("%s (pid %d) %s; restart in %u ms", name_of(c, name), c->pid, how, backoff_ms(c->quick));
+	say_death(s, c, &info, known);
 	close(c->pidfd);
 	c->pidfd = -1;
 	c->pid = 0;
@@ -203,8 +219,9 @@ static void restart(struct sn_supervisor *s, uint32_t slot)
 		sn_say("%s cannot be restarted: %s; next try in 1 s", name_of(c, name), strerror(-e));
 		return;
 	}
-	sn_say("%s restarted as pid %d, %llu ms after the death", name_of(c, name), c->pid,
-	       (unsigned long long)(c->started_ms - died_ms));
+	if (c->quick < LOUD_DEATHS)
+		sn_say("%s restarted as pid %d, %llu ms after the death", name_of(c, name), c->pid,
+		       (unsigned long long)(c->started_ms - died_ms));
 }
 
 int sn_children_restart(struct sn_supervisor *s)

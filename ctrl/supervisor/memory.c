@@ -9,7 +9,6 @@
 #include <string.h>
 #include <linux/memfd.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "backing.h"
@@ -335,21 +334,29 @@ int sn_packet_memory_make(uint32_t frames, uint32_t frame_b, bool huge, struct s
 	return 0;
 }
 
-int sn_packet_memory_take(int fd, uint32_t frames, uint32_t frame_b, struct sn_packet_memory *ret)
+int sn_packet_memory_take(int fd, uint32_t frames, struct sn_packet_memory *ret, uint32_t *ret_frame_b)
 {
-	struct sn_packet_memory m = { .fd = fd, .size_b = round_page(sn_umem_footprint(frames, frame_b)) };
-	struct stat st;
-	int e = fstat(fd, &st) != 0 ? -errno : (size_t)st.st_size < m.size_b ? -EPROTO : 0;
+	struct sn_packet_memory m = { .fd = fd };
+	uint32_t frame_b = 0;
+	struct sn_umem u;
+	int e = sn_umem_join(fd, false, &u);
 
-	if (!e)
+	if (!e) {
+		frame_b = u.frame_b;
+		e = u.frame_count == frames ? 0 : -EPROTO;
+		sn_umem_leave(&u);
+	}
+	if (!e) {
+		m.size_b = round_page(sn_umem_footprint(frames, frame_b));
 		m.mem = sn_backing_map(fd, m.size_b, true);
-	if (!e && !m.mem)
-		e = -errno;
+		e = m.mem ? 0 : -errno;
+	}
 	if (e) {
 		sn_packet_memory_fini(&m);
 		return e;
 	}
 	*ret = m;
+	*ret_frame_b = frame_b;
 	return 0;
 }
 

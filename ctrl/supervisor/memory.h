@@ -56,8 +56,11 @@ void sn_memory_remove(struct sn_memory *m, const struct sn_paths *p);
 /* One worker's packet memory, formatted. Of huge pages if the region is; falls back to small ones. 0 or -errno and the text. */
 int sn_packet_memory_make(uint32_t frames, uint32_t frame_b, bool huge, struct sn_packet_memory *ret, struct sn_error *err);
 
-/* Maps the packet memory behind a descriptor, which it owns from then on (also after a failure). 0 or -errno. */
-int sn_packet_memory_take(int fd, uint32_t frames, uint32_t frame_b, struct sn_packet_memory *ret);
+/*
+ * Maps the packet memory behind a descriptor, which it owns from then on (also after a failure). 0 and the size of its frames, -EPROTO
+ * (another number of frames, or no packet memory), -errno.
+ */
+int sn_packet_memory_take(int fd, uint32_t frames, struct sn_packet_memory *ret, uint32_t *ret_frame_b);
 void sn_packet_memory_fini(struct sn_packet_memory *m);
 
 #endif

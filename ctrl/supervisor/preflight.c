@@ -13,7 +13,11 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
+
+#define LOCK_TRIES 20
+#define LOCK_PAUSE_MS 20
 
 /* What each is for stands beside it. */
 static const unsigned needed[] = {
@@ -109,6 +113,22 @@ static void write_pid(int fd)
 		return;
 }
 
+/*
+ * A predecessor that was killed between fork and exec of a child still has the lock, in that child, until it executes: so we try
+ * for a moment. Until then no scan for children would see it either.
+ */
+static int take_lock(int fd)
+{
+	const struct timespec pause = { .tv_nsec = LOCK_PAUSE_MS * 1000000 };
+
+	for (int i = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; i++) {
+		if (i == LOCK_TRIES)
+			return -EBUSY;
+		nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
 int sn_preflight_lock(const struct sn_paths *p, const char *instance, struct sn_error *err)
 {
 	int fd = -1, e;
@@ -120,7 +140,7 @@ int sn_preflight_lock(const struct sn_paths *p, const char *instance, struct sn_
 		if (fd < 0)
 			return sn_error_set(err, -errno, "%s cannot be opened: %s; make %s writable for root", p->lock,
 					    strerror(errno), SN_RUN_DIR);
-		if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		if (take_lock(fd) != 0) {
 			e = refuse_busy(fd, instance, err);
 			close(fd);
 			return e;
