@@ -1,9 +1,9 @@
 /*
  * check_copy.c: a copy of one shard, so that a live one is proved by what it was at one time.
  *
- * The copy is a region of its own in private memory, of which only the pages of the shard under way are there. It is made in relaxed
- * words while the shard's worker may be writing; whether it is of one time is for check.c to find out. A copy takes far less
- * time than the proof, so that a busy shard is caught between two changes.
+ * The copy is a region of its own in private memory, of which only the pages of the shard under way are there. It is
+ * made in relaxed words while the shard's worker may be writing; whether it is of one time is for check.c to find out.
+ * A copy takes far less time than the proof, so that a busy shard is caught between two changes.
  */
 #include <string.h>
 #include <sys/mman.h>

@@ -61,7 +61,7 @@ void sn_intent_begin(struct sn_writer *w, enum sn_intent_op op, uint32_t record,
 	set_notes(in, 0);
 	__atomic_store_n(&in->changes, in->changes + 1, __ATOMIC_RELAXED);
 	set_op(in, op);
-	atomic_thread_fence(memory_order_release); /* whoever sees a store of the change sees that it was begun (check.c) */
+	atomic_thread_fence(memory_order_release); /* who sees a store of the change sees that it was begun (check.c) */
 }
 
 static void commit_at(struct sn_writer *w, const void *where, uint32_t width_b, uint64_t value)

@@ -1,12 +1,12 @@
 /*
  * route.c: look-ups of next hops by workers, changes by control.
  *
- * Routes are read like a record under a sequence number, which is the generation: the copy that it names is not written before it
- * has moved on.
+ * Routes are read like a record under a sequence number, which is the generation: the copy that it names is not written
+ * before it has moved on.
  *
- * A neighbour's interface and address are written before its slot is published and never change afterwards; the rest of the
- * entry changes under seq. Control may be killed at any point: an entry whose seq stayed odd is read by nobody until its
- * successor sets it again, and one that was counted but has no slot yet is never found.
+ * A neighbour's interface and address are written before its slot is published and never change afterwards; the rest of
+ * the entry changes under seq. Control may be killed at any point: an entry whose seq stayed odd is read by nobody
+ * until its successor sets it again, and one that was counted but has no slot yet is never found.
  */
 #include "route.h"
 
@@ -73,7 +73,8 @@ int sn_route_publish(struct sn_routing *r, const struct sn_route *routes, uint32
 
 	if (check_order(routes, count) < 0)
 		return -EINVAL;
-	atomic_thread_fence(memory_order_release); /* readers of this copy see that it is the old one before it changes */
+	/* Readers of this copy see that it is the old one before it changes. */
+	atomic_thread_fence(memory_order_release);
 	sn_copy_words(copy->routes, routes, fit * sizeof(*routes));
 	__atomic_store_n(&copy->count, fit, __ATOMIC_RELAXED);
 	r->overflow = count - fit;

@@ -27,8 +27,8 @@ static inline uint32_t sn_gen_dead(const _Atomic uint32_t *gen)
 }
 
 /*
- * Gives a dead record its new body. Readers of what was there before, who may be copying it still, see the gen of its death before any
- * of this (region.c).
+ * Gives a dead record its new body. Readers of what was there before, who may be copying it still, see the gen of its
+ * death before any of this (region.c).
  */
 static inline void sn_fill(void *record, const void *body, size_t size_b)
 {
