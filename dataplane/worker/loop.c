@@ -5,11 +5,35 @@
 
 #include "io/xsk.h"
 
+#include <errno.h>
+#include <stdlib.h>
+
 /* Rounds without work before a worker sleeps. */
 #define SN_IDLE_ROUNDS 64
 #define SN_SLEEP_MS 1000
 #define SN_SLEEP_WAITING_MS 20
 #define SN_TICK_DS 1
+
+int sn_worker_init(struct sn_worker *w, uint32_t number)
+{
+	const struct sn_region *r = &w->region;
+
+	w->number = number;
+	w->stats = &r->stats[number];
+	w->stats->ready = 0;
+	w->commands = sn_region_commands(r, number);
+	w->requests = sn_region_requests(r, number);
+	for (uint32_t i = 0; i < r->geo.workers; i++) {
+		w->handoff_in[i] = sn_region_handoff(r, i, number);
+		w->handoff_out[i] = sn_region_handoff(r, number, i);
+	}
+	w->nat.region = &w->region;
+	w->nat.worker = number;
+	w->nat.ports = sn_region_ports(r, SN_NONE);
+	w->nat.shards = calloc(r->geo.shards, sizeof(*w->nat.shards));
+	w->nat.owned = calloc(r->geo.shards, sizeof(*w->nat.owned));
+	return w->nat.shards && w->nat.owned ? 0 : -ENOMEM;
+}
 
 static void refresh(struct sn_worker *w)
 {

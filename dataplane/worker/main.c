@@ -143,28 +143,6 @@ static int join_ports(struct sn_worker *w, const struct options *o)
 	return 0;
 }
 
-static int join_rest(struct sn_worker *w, const struct options *o)
-{
-	uint32_t shards = w->region.geo.shards;
-
-	w->number = o->worker;
-	w->stats = &w->region.stats[o->worker];
-	w->stats->ready = 0;
-	w->commands = sn_region_commands(&w->region, o->worker);
-	w->requests = sn_region_requests(&w->region, o->worker);
-	memcpy(w->wake_fds, o->wake_fds, sizeof(w->wake_fds));
-	for (uint32_t i = 0; i < w->region.geo.workers; i++) {
-		w->handoff_in[i] = sn_region_handoff(&w->region, i, o->worker);
-		w->handoff_out[i] = sn_region_handoff(&w->region, o->worker, i);
-	}
-	w->nat.region = &w->region;
-	w->nat.worker = o->worker;
-	w->nat.ports = sn_region_ports(&w->region, SN_NONE);
-	w->nat.shards = calloc(shards, sizeof(*w->nat.shards));
-	w->nat.owned = calloc(shards, sizeof(*w->nat.owned));
-	return w->nat.shards && w->nat.owned ? 0 : -ENOMEM;
-}
-
 int main(int argc, char **argv)
 {
 	static struct sn_worker worker;
@@ -182,7 +160,8 @@ int main(int argc, char **argv)
 		return fail(&o, "cannot join the region", err);
 	if ((err = join_umems(&worker, &o)))
 		return fail(&o, "cannot join the packet memory", err);
-	if ((err = join_rest(&worker, &o)))
+	memcpy(worker.wake_fds, o.wake_fds, sizeof(worker.wake_fds));
+	if ((err = sn_worker_init(&worker, o.worker)))
 		return fail(&o, "cannot set up", err);
 	if ((err = join_ports(&worker, &o)))
 		return fail(&o, "cannot map an AF_XDP socket", err);

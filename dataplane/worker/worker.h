@@ -119,6 +119,9 @@ void sn_wake(struct sn_worker *w, uint32_t who);
 
 /* --- loop.c --- */
 
+/* Finds the worker's parts of w->region, which is joined. Before everything else. 0 or -ENOMEM. */
+int sn_worker_init(struct sn_worker *w, uint32_t number);
+
 /* Takes over shards and frames from whoever had them before, and says so in the statistics. */
 void sn_worker_take_over(struct sn_worker *w);
 
