@@ -128,6 +128,29 @@ int sn_hugepages_reserve(uint32_t pages, uint32_t *ret_added, struct sn_error *e
 	return e;
 }
 
+void sn_hugepages_note(const char *path, uint32_t added)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0)
+		return;
+	dprintf(fd, "%u\n", added);
+	close(fd);
+}
+
+uint32_t sn_hugepages_noted(const char *path)
+{
+	FILE *f = fopen(path, "re");
+	uint32_t added = 0;
+
+	if (!f)
+		return 0;
+	if (fscanf(f, "%u", &added) != 1)
+		added = 0;
+	fclose(f);
+	return added;
+}
+
 /* Pages that the kernel still has in hand go soon after their last user: wait for a moment, so that none is left. */
 static void wait_surplus(uint64_t before)
 {

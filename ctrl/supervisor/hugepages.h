@@ -20,6 +20,13 @@ uint32_t sn_hugepages_for(size_t size_b);
  */
 int sn_hugepages_reserve(uint32_t pages, uint32_t *ret_added, struct sn_error *err);
 
+/*
+ * How many were added is in the region's header, and in a file beside it for the case that the header cannot be read any more. Noting
+ * is best effort; what is noted nowhere is 0.
+ */
+void sn_hugepages_note(const char *path, uint32_t added);
+uint32_t sn_hugepages_noted(const char *path);
+
 /* Lowers nr_hugepages again. */
 void sn_hugepages_return(uint32_t added);
 

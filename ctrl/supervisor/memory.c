@@ -119,13 +119,13 @@ static int make_huge(const struct sn_paths *p, const struct needs *n, struct sn_
 
 static void say_fallback(const struct sn_config *c, const struct sn_error *why, struct sn_error *notice)
 {
+	static const char cost[] = "the region is in a tmpfs (huge=always), and where the kernel gives it small pages a look-up in a "
+				   "large flow table costs about 91 ns instead of 26";
+
 	if (c->hugepages == SN_NEVER)
-		sn_error_set(notice, 0, "no huge pages, as configured: look-ups in a large flow table cost about 91 ns instead of 26");
+		sn_error_set(notice, 0, "no huge pages, as configured: %s", cost);
 	else
-		sn_error_set(notice, 0,
-			     "no huge pages: %.600s; going on with a tmpfs (huge=always): look-ups in a large flow table may cost "
-			     "about 91 ns instead of 26 and packets more TLB misses; free memory or set vm.nr_hugepages at boot",
-			     why->text);
+		sn_error_set(notice, 0, "no huge pages: %.600s; %s; free memory, or set vm.nr_hugepages at boot", why->text, cost);
 }
 
 static int make_any(const struct sn_config *c, const struct sn_paths *p, const struct needs *n, struct sn_memory *m,
@@ -185,6 +185,7 @@ int sn_memory_create(const struct sn_config *c, const struct sn_paths *p, uint32
 		e = make_any(c, p, &n, &m, &kind, &added, notice, err);
 	if (e)
 		return e;
+	sn_hugepages_note(p->hugepages, added);
 	e = format(c, &m, kind, added);
 	if (!e) {
 		m.fd_ro = open_read_only(p);
@@ -198,6 +199,7 @@ fail_region:
 	sn_memory_leave(&m);
 	sn_mounts_remove_memory(p);
 	sn_hugepages_return(added);
+	unlink(p->hugepages);
 	return sn_error_set(err, e, "%s cannot be formatted: %s", p->region, strerror(-e));
 }
 
@@ -266,14 +268,16 @@ int sn_memory_join(const struct sn_config *c, const struct sn_paths *p, uint32_t
 	return 0;
 }
 
-void sn_memory_reserve_packets(const struct sn_config *c, struct sn_memory *m)
+void sn_memory_reserve_packets(const struct sn_config *c, const struct sn_paths *p, struct sn_memory *m)
 {
 	struct needs n = needs_of(c, m->frame_b);
 	uint32_t added = 0;
 
-	if (m->region.hdr->backing == SN_BACKING_HUGETLB &&
-	    sn_hugepages_reserve(sn_hugepages_for(n.packets_b), &added, NULL) == 0)
-		m->region.hdr->hugepages_added += added;
+	if (m->region.hdr->backing != SN_BACKING_HUGETLB ||
+	    sn_hugepages_reserve(sn_hugepages_for(n.packets_b), &added, NULL) != 0)
+		return;
+	m->region.hdr->hugepages_added += added;
+	sn_hugepages_note(p->hugepages, m->region.hdr->hugepages_added);
 }
 
 void sn_memory_leave(struct sn_memory *m)
@@ -290,11 +294,12 @@ void sn_memory_leave(struct sn_memory *m)
 
 void sn_memory_remove(struct sn_memory *m, const struct sn_paths *p)
 {
-	uint32_t added = m->mem ? m->region.hdr->hugepages_added : 0;
+	uint32_t added = m->mem ? m->region.hdr->hugepages_added : sn_hugepages_noted(p->hugepages);
 
 	sn_memory_leave(m);
 	sn_mounts_remove_memory(p);
 	sn_hugepages_return(added);
+	unlink(p->hugepages);
 }
 
 static int packet_fd(size_t size_b, bool huge)

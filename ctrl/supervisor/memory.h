@@ -45,12 +45,12 @@ int sn_memory_join(const struct sn_config *c, const struct sn_paths *p, uint32_t
 		   struct sn_error *err);
 
 /* For a region that is joined after all its processes died: huge pages for new packet memory, as far as there are any. */
-void sn_memory_reserve_packets(const struct sn_config *c, struct sn_memory *m);
+void sn_memory_reserve_packets(const struct sn_config *c, const struct sn_paths *p, struct sn_memory *m);
 
 /* Unmaps and closes; the region stays. */
 void sn_memory_leave(struct sn_memory *m);
 
-/* Leaves, removes the file and its mount, and gives back the huge pages. */
+/* Leaves, removes the file and its mount, and gives back the huge pages (as many as are noted, if no region is joined). */
 void sn_memory_remove(struct sn_memory *m, const struct sn_paths *p);
 
 /* One worker's packet memory, formatted. Of huge pages if the region is; falls back to small ones. 0 or -errno and the text. */

@@ -21,6 +21,7 @@ void sn_paths_of(const char *instance, struct sn_paths *ret)
 	snprintf(ret->listen, sizeof(ret->listen), SN_RUN_DIR "/%.31s.sup", instance);
 	snprintf(ret->memory, sizeof(ret->memory), SN_RUN_DIR "/%.31s.mem", instance);
 	snprintf(ret->bpf, sizeof(ret->bpf), SN_RUN_DIR "/%.31s.bpf", instance);
+	snprintf(ret->hugepages, sizeof(ret->hugepages), SN_RUN_DIR "/%.31s.hugepages", instance);
 	snprintf(ret->region, sizeof(ret->region), "%s/region", ret->memory);
 }
 

@@ -18,6 +18,7 @@ struct sn_paths {
 	char listen[64];  /* the supervisor's socket */
 	char memory[64];  /* mount point */
 	char bpf[64];     /* mount point */
+	char hugepages[64]; /* note of how many were added */
 	char region[80];
 };
 

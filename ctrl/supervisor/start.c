@@ -128,7 +128,7 @@ static void take_over(struct sn_supervisor *s)
 	sn_adopt_take(s);
 	if (!worker_lives(s)) {
 		forget_handoff(s);
-		sn_memory_reserve_packets(&s->config, &s->memory);
+		sn_memory_reserve_packets(&s->config, &s->paths, &s->memory);
 	}
 	for (uint32_t slot = 1; slot < s->child_count; slot++) {
 		struct sn_child *c = &s->children[slot];
