@@ -1,13 +1,19 @@
 /*
- * steer.bpf.c: the XDP program: gives the workers' sockets what is for NAT, and the kernel the rest (ARP, routing
- * protocols, ssh, the node's own addresses, everything that is not IPv4).
+ * steer.bpf.c: which packets are for NAT, and which are the kernel's (ARP, routing protocols, ssh, the node's own
+ * addresses, everything that is not IPv4). Three programs with one decision (is_for_nat) over the same maps:
  *
- * NAT traffic never reaches the kernel's forwarding: where a queue has no live socket it is dropped here.
+ *     steer   XDP: NAT traffic into the workers' sockets; dropped where a queue has no live socket
+ *     tap     filter of a packet socket: lets NAT traffic alone into it
+ *     hold    tc ingress, after all taps: drops what tap let in, so that the kernel never forwards it untranslated
+ *
+ * NAT traffic never reaches the kernel's forwarding. The kernel has taken a VLAN tag off before tap and hold see the
+ * packet: they leave tagged packets to it (a VLAN device on top is an interface like any other).
  */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
 #include <linux/ip.h>
+#include <linux/pkt_cls.h>
 
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
@@ -54,6 +60,9 @@ struct {
 
 /* <linux/icmp.h> needs a libc. */
 enum { UNREACHABLE = 3, SOURCE_QUENCH = 4, REDIRECT = 5, TIME_EXCEEDED = 11, PARAMETER_PROBLEM = 12, ICMP_B = 8 };
+
+/* <linux/if_packet.h> */
+enum { PACKET_OUTGOING = 4 };
 
 struct vlan_tag {
 	__be16 tci, type;
@@ -103,13 +112,14 @@ static __always_inline struct iphdr *find_ip(void *data, void *end)
 	return ip;
 }
 
-static __always_inline int is_icmp_error(struct iphdr *ip, void *end)
+static __always_inline int may_have_icmp(const struct iphdr *ip)
 {
-	const __u8 *icmp = (const __u8 *)ip + ip->ihl * 4;
+	return ip->protocol == IPPROTO_ICMP && !(ip->frag_off & bpf_htons(0x1fff));
+}
 
-	if (ip->protocol != IPPROTO_ICMP || (ip->frag_off & bpf_htons(0x1fff)) || (const void *)(icmp + ICMP_B) > end)
-		return 0;
-	switch (icmp[0]) {
+static __always_inline int is_error(__u8 type)
+{
+	switch (type) {
 	case UNREACHABLE:
 	case SOURCE_QUENCH:
 	case REDIRECT:
@@ -119,6 +129,13 @@ static __always_inline int is_icmp_error(struct iphdr *ip, void *end)
 	default:
 		return 0;
 	}
+}
+
+static __always_inline int is_icmp_error(struct iphdr *ip, void *end)
+{
+	const __u8 *icmp = (const __u8 *)ip + ip->ihl * 4;
+
+	return may_have_icmp(ip) && (const void *)(icmp + ICMP_B) <= end && is_error(icmp[0]);
 }
 
 static __always_inline int is_group(__be32 addr)
@@ -133,7 +150,7 @@ static __always_inline int covers(void *map, __be32 addr)
 	return bpf_map_lookup_elem(map, &key) != 0;
 }
 
-static __always_inline int is_for_nat(const struct sn_steer_interface *on, struct iphdr *ip, void *end)
+static __always_inline int is_for_nat(const struct sn_steer_interface *on, const struct iphdr *ip, int icmp_error)
 {
 	__be32 to = ip->daddr;
 
@@ -141,7 +158,7 @@ static __always_inline int is_for_nat(const struct sn_steer_interface *on, struc
 		return 0;
 	if (on->side)
 		return covers(&outside, to);
-	return covers(&inside, ip->saddr) || is_icmp_error(ip, end);
+	return covers(&inside, ip->saddr) || icmp_error;
 }
 
 SEC("xdp")
@@ -155,11 +172,51 @@ int steer(struct xdp_md *ctx)
 	if (!ip)
 		return counted(XDP_PASS);
 	on = bpf_map_lookup_elem(&interfaces, &ifindex);
-	if (!on || !is_for_nat(on, ip, end))
+	if (!on || !is_for_nat(on, ip, is_icmp_error(ip, end)))
 		return counted(XDP_PASS);
 	if (ctx->rx_queue_index >= SN_STEER_QUEUES_MAX)
 		return counted(XDP_DROP);
 	return counted(bpf_redirect_map(&sockets, SN_STEER_SLOT(on->index, ctx->rx_queue_index), XDP_DROP));
+}
+
+/* As find_ip and is_icmp_error, for a packet that may be in pieces. False: no IPv4, or a tag was on it. */
+static __always_inline int load_ip(struct __sk_buff *skb, struct iphdr *ip, int *icmp_error)
+{
+	__u8 icmp[ICMP_B];
+
+	*icmp_error = 0;
+	if (skb->vlan_present || skb->protocol != bpf_htons(ETH_P_IP) ||
+	    bpf_skb_load_bytes(skb, sizeof(struct ethhdr), ip, sizeof(*ip)) || ip->version != 4 || ip->ihl < 5)
+		return 0;
+	if (may_have_icmp(ip) && !bpf_skb_load_bytes(skb, sizeof(struct ethhdr) + ip->ihl * 4, icmp, sizeof(icmp)))
+		*icmp_error = is_error(icmp[0]);
+	return 1;
+}
+
+static __always_inline int is_skb_for_nat(struct __sk_buff *skb)
+{
+	__u32 ifindex = skb->ifindex;
+	struct sn_steer_interface *on = bpf_map_lookup_elem(&interfaces, &ifindex);
+	struct iphdr ip;
+	int icmp_error;
+
+	return on && load_ip(skb, &ip, &icmp_error) && is_for_nat(on, &ip, icmp_error);
+}
+
+/* What the host sends itself passes a packet socket too. */
+SEC("socket")
+int tap(struct __sk_buff *skb)
+{
+	if (skb->pkt_type == PACKET_OUTGOING || !is_skb_for_nat(skb))
+		return 0;
+	counted(XDP_REDIRECT);
+	return -1;
+}
+
+SEC("tc")
+int hold(struct __sk_buff *skb)
+{
+	return is_skb_for_nat(skb) ? TC_ACT_SHOT : TC_ACT_UNSPEC;
 }
 
 char license_text[] SEC("license") = "Apache-2.0";

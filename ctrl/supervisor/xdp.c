@@ -1,6 +1,7 @@
 /*
- * xdp.c: loader of the XDP program, over libbpf. See xdp.h for what is pinned where.
+ * xdp.c: loader of the BPF programs, over libbpf. See xdp.h for what is pinned where.
  */
+#include "hold.h"
 #include "xdp.h"
 
 #include <bpf/bpf.h>
@@ -14,12 +15,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define LOG_B 65536
 #define LINK_PREFIX "link-"
 #define MAP_PREFIX "map-"
-#define PROGRAM "program"
+
+/* The last pin is made first: when the first one is there, all else is. */
+static const char *const program_pins[SN_XDP_PROGRAMS] = {
+	[SN_XDP_STEER] = "program", [SN_XDP_TAP] = "tap", [SN_XDP_HOLD] = "hold",
+};
+static const char *const program_names[SN_XDP_PROGRAMS] = {
+	[SN_XDP_STEER] = "steer", [SN_XDP_TAP] = "tap", [SN_XDP_HOLD] = "hold",
+};
 
 static const struct {
 	const char *name;
@@ -81,8 +90,9 @@ void sn_xdp_fini(struct sn_xdp *x)
 {
 	if (!x)
 		return;
-	if (x->program >= 0)
-		close(x->program);
+	for (uint32_t p = 0; p < SN_XDP_PROGRAMS; p++)
+		if (x->programs[p] >= 0)
+			close(x->programs[p]);
 	for (uint32_t m = 0; m < SN_XDP_MAPS; m++)
 		if (x->maps[m] >= 0)
 			close(x->maps[m]);
@@ -147,9 +157,11 @@ static int object_load_quietly(uint32_t inside, uint32_t outside, struct bpf_obj
 /* Own descriptors of the program and maps, so that libbpf's object can go. */
 static int descriptors_take(const struct bpf_object *object, struct sn_xdp *x)
 {
-	x->program = dup(bpf_program__fd(bpf_object__find_program_by_name(object, "steer")));
-	if (x->program < 0)
-		return -errno;
+	for (uint32_t p = 0; p < SN_XDP_PROGRAMS; p++) {
+		x->programs[p] = dup(bpf_program__fd(bpf_object__find_program_by_name(object, program_names[p])));
+		if (x->programs[p] < 0)
+			return -errno;
+	}
 	for (uint32_t m = 0; m < SN_XDP_MAPS; m++) {
 		x->maps[m] = dup(bpf_map__fd(map_of((struct bpf_object *)object, m)));
 		if (x->maps[m] < 0)
@@ -158,7 +170,6 @@ static int descriptors_take(const struct bpf_object *object, struct sn_xdp *x)
 	return 0;
 }
 
-/* Pins the program last: it is there only when all else is. */
 static int pin_all(const struct sn_xdp *x)
 {
 	char path[PATH_MAX];
@@ -168,15 +179,19 @@ static int pin_all(const struct sn_xdp *x)
 		if (bpf_obj_pin(x->maps[m], path))
 			return -errno;
 	}
-	pin_path(x->dir, "", PROGRAM, path);
-	return bpf_obj_pin(x->program, path) ? -errno : 0;
+	for (uint32_t p = SN_XDP_PROGRAMS; p-- > 0;) {
+		pin_path(x->dir, "", program_pins[p], path);
+		if (bpf_obj_pin(x->programs[p], path))
+			return -errno;
+	}
+	return 0;
 }
 
 static bool has_program(const char *dir)
 {
 	char path[PATH_MAX];
 
-	pin_path(dir, "", PROGRAM, path);
+	pin_path(dir, "", program_pins[SN_XDP_STEER], path);
 	return !access(path, F_OK);
 }
 
@@ -226,10 +241,12 @@ static int adopt_all(struct sn_xdp *x)
 	char path[PATH_MAX];
 	int err = 0;
 
-	pin_path(x->dir, "", PROGRAM, path);
-	x->program = bpf_obj_get(path);
-	if (x->program < 0)
-		return -errno;
+	for (uint32_t p = 0; p < SN_XDP_PROGRAMS; p++) {
+		pin_path(x->dir, "", program_pins[p], path);
+		x->programs[p] = bpf_obj_get(path);
+		if (x->programs[p] < 0)
+			return -errno;
+	}
 	for (uint32_t m = 0; m < SN_XDP_MAPS && !err; m++)
 		err = map_adopt(x, m);
 	return err;
@@ -274,13 +291,13 @@ static int link_make(const struct sn_xdp *x, uint32_t ifindex, bool *ret_generic
 {
 	LIBBPF_OPTS(bpf_link_create_opts, native, .flags = XDP_FLAGS_DRV_MODE);
 	LIBBPF_OPTS(bpf_link_create_opts, generic, .flags = XDP_FLAGS_SKB_MODE);
-	int fd = bpf_link_create(x->program, (int)ifindex, BPF_XDP, &native);
+	int fd = bpf_link_create(x->programs[SN_XDP_STEER], (int)ifindex, BPF_XDP, &native);
 
 	*ret_generic = false;
 	if (fd >= 0 || !generic_may_do(-errno))
 		return fd < 0 ? -errno : fd;
 	*ret_generic = true;
-	fd = bpf_link_create(x->program, (int)ifindex, BPF_XDP, &generic);
+	fd = bpf_link_create(x->programs[SN_XDP_STEER], (int)ifindex, BPF_XDP, &generic);
 	return fd < 0 ? -errno : fd;
 }
 
@@ -353,6 +370,8 @@ int sn_xdp_attach(struct sn_xdp *x, uint32_t ifindex, uint32_t side, uint32_t in
 	}
 	if (err)
 		return attach_failed(err, ifindex, msg, msg_b);
+	snprintf(name, sizeof(name), SN_HOLD_PREFIX "%u", ifindex);
+	sn_hold_remove(x->dir, name);
 	*ret_generic = generic;
 	return 0;
 }
@@ -380,6 +399,31 @@ int sn_xdp_detach(struct sn_xdp *x, uint32_t ifindex)
 	return err ? err : key_delete(x->maps[SN_XDP_INTERFACES], &ifindex);
 }
 
+int sn_xdp_hold(struct sn_xdp *x, uint32_t ifindex, uint32_t side, uint32_t index, char *msg, size_t msg_b)
+{
+	char name[IF_NAMESIZE], path[PATH_MAX];
+	int err;
+
+	if (index >= SN_STEER_INTERFACES_MAX)
+		return fail(-EINVAL, msg, msg_b, "at most %u interfaces", SN_STEER_INTERFACES_MAX);
+	err = if_indextoname(ifindex, name) ? interface_set(x, ifindex, side, index) : -ENODEV;
+	if (!err)
+		err = sn_hold_put(x->dir, x->programs[SN_XDP_HOLD], ifindex);
+	if (err)
+		return fail(err, msg, msg_b, "interface %u takes no tc filter (clsact): %s%s; without it the kernel would "
+			    "forward untranslated what the node takes", ifindex, strerror(-err), advice(err));
+	link_path(x->dir, ifindex, path);
+	link_remove(path);
+	return 0;
+}
+
+int sn_xdp_tap(const struct sn_xdp *x, int socket_fd)
+{
+	int program = x->programs[SN_XDP_TAP];
+
+	return setsockopt(socket_fd, SOL_SOCKET, SO_ATTACH_BPF, &program, sizeof(program)) ? -errno : 0;
+}
+
 static bool starts_with(const char *name, const char *prefix)
 {
 	return !strncmp(name, prefix, strlen(prefix));
@@ -393,9 +437,12 @@ static int pin_remove(const char *dir, const char *name)
 	pin_path(dir, "", name, path);
 	if (starts_with(name, LINK_PREFIX))
 		return link_remove(path);
-	if (starts_with(name, MAP_PREFIX) || !strcmp(name, PROGRAM))
-		return unlink(path) ? -errno : 0;
-	return 0;
+	if (starts_with(name, SN_HOLD_PREFIX))
+		return sn_hold_remove(dir, name);
+	for (uint32_t p = 0; p < SN_XDP_PROGRAMS; p++)
+		if (!strcmp(name, program_pins[p]))
+			return unlink(path) ? -errno : 0;
+	return starts_with(name, MAP_PREFIX) && unlink(path) ? -errno : 0;
 }
 
 int sn_xdp_remove(const char *dir)

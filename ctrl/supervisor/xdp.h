@@ -1,8 +1,9 @@
 /*
- * xdp.h: the XDP program of an instance (dataplane/steer.bpf.c): loading, pinning, attaching, and its maps.
+ * xdp.h: the BPF programs of an instance (dataplane/steer.bpf.c): loading, pinning, attaching, and their maps. An interface
+ * has either the XDP program, for AF_XDP sockets, or the tc program, for packet sockets with the tap's filter.
  *
  * Called by the supervisor alone. Everything lives in pins in a bpffs directory of the instance, so that it outlives
- * the supervisor: program, maps (map-NAME), and one link per interface (link-IFINDEX). An unpinned link would go with
+ * the supervisor: programs, maps (map-NAME), and one link per interface (link-IFINDEX; for tc see hold.h). An unpinned link would go with
  * its last holder, and the kernel would then forward untranslated.
  *
  * Calls block as system calls do. Where a call has msg, a failure writes there what an operator can do about it (msg_b
@@ -19,13 +20,15 @@ enum sn_xdp_map {
 	SN_XDP_MAPS
 };
 
+enum sn_xdp_program { SN_XDP_STEER, SN_XDP_TAP, SN_XDP_HOLD, SN_XDP_PROGRAMS };
+
 #define SN_XDP_DIR_B 256
 #define SN_XDP_MSG_B 512 /* enough for any message */
 
 /* Descriptors of what is pinned; caller's memory, ended by sn_xdp_fini(). */
 struct sn_xdp {
 	char dir[SN_XDP_DIR_B];
-	int program;
+	int programs[SN_XDP_PROGRAMS];
 	int maps[SN_XDP_MAPS];
 };
 
@@ -60,6 +63,15 @@ int sn_xdp_attach(struct sn_xdp *x, uint32_t ifindex, uint32_t side, uint32_t in
 
 /* Takes the program off an interface. 0 (also if it was not on it) or -errno. */
 int sn_xdp_detach(struct sn_xdp *x, uint32_t ifindex);
+
+/*
+ * For packet sockets: the tc program on an interface's ingress instead of the XDP program; an XDP link of ours there is
+ * taken away. side, index as above. 0; -ENODEV, -EINVAL (index), -EPERM, -EOPNOTSUPP (no clsact in this kernel), -errno.
+ */
+int sn_xdp_hold(struct sn_xdp *x, uint32_t ifindex, uint32_t side, uint32_t index, char *msg, size_t msg_b);
+
+/* Lets only NAT traffic into a packet socket. 0 or -errno. */
+int sn_xdp_tap(const struct sn_xdp *x, int socket_fd);
 
 /*
  * Detaches from all interfaces and removes all pins under dir. For the end of an instance; needs no sn_xdp. 0 or the

@@ -7,8 +7,10 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <linux/if_xdp.h>
+#include <linux/pkt_cls.h>
 #include <net/if.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -129,7 +131,7 @@ static int action_of(const uint8_t *frame, uint32_t len_b)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame, .data_size_in = len_b);
 
-	need(!bpf_prog_test_run_opts(xdp.program, &run), "BPF_PROG_TEST_RUN");
+	need(!bpf_prog_test_run_opts(xdp.programs[SN_XDP_STEER], &run), "BPF_PROG_TEST_RUN");
 	return (int)run.retval;
 }
 
@@ -291,4 +293,47 @@ Test(steer, random_bytes_never_break_it, .init = start, .fini = stop)
 		action = action_of(frame, 14 + seed_below(&seed, len_b - 13));
 		cr_assert(action == PASS || action == DROP, "action %d", action);
 	}
+}
+
+static bool is_held(const struct packet *k)
+{
+	uint8_t frame[128];
+	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame, .data_size_in = build(k, frame));
+
+	if (!bpf_prog_test_run_opts(xdp.programs[SN_XDP_HOLD], &run))
+		return run.retval == TC_ACT_SHOT;
+	need(errno == EINVAL && k->cut_b == 29, "BPF_PROG_TEST_RUN"); /* which wants a whole IP header */
+	return false;
+}
+
+static bool has_qdisc(void)
+{
+	return !system("tc qdisc show dev lo 2>/dev/null | grep -q clsact");
+}
+
+/* The kernel takes tags off itself, so that tagged packets are not for a packet socket of the untagged interface. */
+Test(steer, the_tc_program_decides_as_the_xdp_program, .init = start, .fini = stop)
+{
+	cr_assert_eq(sn_xdp_hold(&xdp, LO, 0, INTERFACE, msg, sizeof(msg)), 0, "%s", msg);
+	for (uint32_t i = 0; i < SN_ARRAY_LEN(packets); i++)
+		cr_expect_eq(is_held(&packets[i]), packets[i].inside == TAKE && !packets[i].vlans, "inside: %s", packets[i].what);
+	cr_assert_eq(sn_xdp_hold(&xdp, LO, 1, INTERFACE, msg, sizeof(msg)), 0, "%s", msg);
+	for (uint32_t i = 0; i < SN_ARRAY_LEN(packets); i++)
+		cr_expect_eq(is_held(&packets[i]), packets[i].outside == TAKE && !packets[i].vlans, "outside: %s", packets[i].what);
+}
+
+Test(steer, an_interface_has_one_program_or_the_other, .init = start, .fini = stop)
+{
+	bool generic;
+
+	cr_assert_eq(sn_xdp_hold(&xdp, 4711, 0, 1, msg, sizeof(msg)), -ENODEV);
+	cr_assert_eq(sn_xdp_hold(&xdp, LO, 0, SN_STEER_INTERFACES_MAX, msg, sizeof(msg)), -EINVAL);
+	cr_assert_eq(sn_xdp_hold(&xdp, LO, 0, INTERFACE, msg, sizeof(msg)), 0, "%s", msg);
+	cr_assert_eq(access(PINS "/link-1", F_OK), -1, "the XDP program is gone");
+	cr_assert(has_qdisc());
+	cr_assert_eq(sn_xdp_attach(&xdp, LO, 0, INTERFACE, &generic, msg, sizeof(msg)), 0, "%s", msg);
+	cr_assert(!has_qdisc());
+	cr_assert_eq(sn_xdp_hold(&xdp, LO, 0, INTERFACE, msg, sizeof(msg)), 0, "%s", msg);
+	cr_assert_eq(sn_xdp_remove(PINS), 0);
+	cr_assert(!has_qdisc(), "nothing is left behind");
 }
