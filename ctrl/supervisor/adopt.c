@@ -1,9 +1,9 @@
 /*
  * adopt.c: what a dead supervisor left: living children, and in them the descriptors that it held.
  *
- * A child is known by its uid, its program's name and its instance on the command line (/proc/PID/cmdline), which also names its
- * descriptors; pidfd_getfd copies them. A pidfd is opened first and the command line read after it, so that a pid that was
- * used again in between is never taken for a child.
+ * A child is known by its uid, its program's name and its instance on the command line (/proc/PID/cmdline), which
+ * also names its descriptors; pidfd_getfd copies them. A pidfd is opened first and the command line read after it, so
+ * that a pid that was used again in between is never taken for a child.
  */
 #include <ctype.h>
 #include <dirent.h>

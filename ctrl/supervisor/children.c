@@ -142,7 +142,8 @@ int sn_children_start(struct sn_supervisor *s, struct sn_error *err)
 		int e = s->children[slot].pid ? 0 : start(s, slot);
 
 		if (e)
-			return sn_error_set(err, e, "%s cannot be started: %s", name_of(&s->children[slot], name), strerror(-e));
+			return sn_error_set(err, e, "%s cannot be started: %s", name_of(&s->children[slot], name),
+					    strerror(-e));
 	}
 	return 0;
 }

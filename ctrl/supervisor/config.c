@@ -99,7 +99,8 @@ static int settle_workers(struct sn_config *c, uint32_t queues, struct sn_error 
 	if (c->workers <= queues)
 		return 0;
 	snprintf(value, sizeof(value), "%u", c->workers);
-	snprintf(what, sizeof(what), "possible: each worker needs a queue of every interface, and there is one with %u", queues);
+	snprintf(what, sizeof(what), "possible: each worker needs a queue of every interface, and there is one with %u",
+		 queues);
 	snprintf(use, sizeof(use), "%u or fewer, or give the interface more queues (ethtool -L)", queues);
 	return sn_config_refuse(c, err, "workers", value, what, use);
 }
@@ -136,8 +137,8 @@ static uint32_t round_up(uint64_t n, uint32_t least, uint32_t most)
 }
 
 /*
- * Hold rings: room for every port that the shard's share of flows can leave behind, twice over, since subscribers are unequal.
- * Hand-off: an eighth of a worker's frames may be out with its peers.
+ * Hold rings: room for every port that the shard's share of flows can leave behind, twice over, since subscribers are
+ * unequal. Hand-off: an eighth of a worker's frames may be out with its peers.
  */
 void sn_config_geometry(const struct sn_config *c, struct sn_geometry *ret)
 {

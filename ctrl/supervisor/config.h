@@ -1,11 +1,11 @@
 /*
  * config.h: the configuration of a node, checked. What the rest of the supervisor works from.
  *
- * Callers: main (--check and the start), the region's set-up, unit tests. A configuration is either loaded whole and right, or
- * refused with one line of text: FILE:LINE: key.path: value 'x' is not ...; use ...
+ * Callers: main (--check and the start), the region's set-up, unit tests. A configuration is either loaded whole and
+ * right, or refused with one line of text: FILE:LINE: key.path: value 'x' is not ...; use ...
  *
  *     sn_config_load()   file -> settings, everything that the file alone can tell
- *     sn_config_settle() settings + the host's interfaces -> defaults that depend on them, and the checks that need them
+ *     sn_config_settle() settings + host's interfaces -> defaults that depend on them, and the checks that need them
  */
 #ifndef SN_CONFIG_H
 #define SN_CONFIG_H
@@ -73,14 +73,17 @@ void sn_config_geometry(const struct sn_config *c, struct sn_geometry *ret);
 /* Hash of all that shapes a region beside its geometry: interfaces, realms, pools and their addresses, frames. */
 uint64_t sn_config_hash(const struct sn_config *c);
 
-/* The policy of this configuration with the interfaces as they are now; generation is the caller's. Number of local addresses that did not fit. */
+/*
+ * The policy of this configuration with the interfaces as they are now; generation is the caller's. Number of local
+ * addresses that did not fit.
+ */
 uint32_t sn_config_policy(const struct sn_config *c, const struct sn_links *links, struct sn_policy *ret);
 
 /*
  * For the checks: refuses the value at path: "FILE:LINE: path: value 'x' is not <what>; use <use>". Always -EINVAL.
  */
-int sn_config_refuse(const struct sn_config *c, struct sn_error *err, const char *path, const char *value, const char *what,
-		     const char *use);
+int sn_config_refuse(const struct sn_config *c, struct sn_error *err, const char *path, const char *value,
+		     const char *what, const char *use);
 
 /* Parts of loading and settling (config_values.c, config_pools.c). 0 or -EINVAL. */
 int sn_config_read_values(struct sn_config *c, struct sn_error *err);

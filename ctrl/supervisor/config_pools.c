@@ -138,7 +138,8 @@ static int read_block_size(struct sn_config *c, uint16_t pool, struct sn_error *
 	unsigned long v = text ? strtoul(text, &end, 10) : 512;
 
 	snprintf(path, sizeof(path), "pools[%u].block_size", pool);
-	if (text && (text[0] < '0' || text[0] > '9' || *end || v < SN_BLOCK_SIZE_MIN || v > SN_BLOCK_SIZE_MAX || (v & (v - 1))))
+	if (text &&
+	    (text[0] < '0' || text[0] > '9' || *end || v < SN_BLOCK_SIZE_MIN || v > SN_BLOCK_SIZE_MAX || (v & (v - 1))))
 		return sn_config_refuse(c, err, path, text, "a power of two from 64 to 4096", "64, 128, 256 ... 4096");
 	if (pool && v != c->block_size)
 		return sn_config_refuse(c, err, path, text ? text : "512 (the default)", "that of the first pool",
@@ -155,11 +156,13 @@ static int read_pool(struct sn_config *c, uint16_t pool, struct sn_error *err)
 
 	snprintf(path, sizeof(path), "pools[%u].name", pool);
 	if (!sn_config_name_ok(name) || !strcmp(name, "none"))
-		return sn_config_refuse(c, err, path, name, "a name",
-					"letters, digits, '-' and '_', at most 31, the first a letter or digit, and not 'none'");
+		return sn_config_refuse(
+			c, err, path, name, "a name",
+			"letters, digits, '-' and '_', at most 31, the first a letter or digit, and not 'none'");
 	for (uint16_t i = 0; i < pool; i++)
 		if (!strcmp(c->pools[i], name))
-			return sn_config_refuse(c, err, path, name, "free: another pool has it", "a name for each pool");
+			return sn_config_refuse(c, err, path, name, "free: another pool has it",
+						"a name for each pool");
 	snprintf(c->pools[pool], SN_NAME_B, "%s", name);
 	e = read_block_size(c, pool, err);
 	return e ? e : read_pool_addresses(c, pool, err);
@@ -284,7 +287,8 @@ static int check_ranges(const struct sn_config *c, uint32_t n, struct sn_error *
 
 		if (r->last < o->first || o->last < r->first)
 			continue;
-		snprintf(what, sizeof(what), "free: it overlaps '%.60s' of pool '%s'", entry_text(c, o), c->pools[o->pool]);
+		snprintf(what, sizeof(what), "free: it overlaps '%.60s' of pool '%s'", entry_text(c, o),
+			 c->pools[o->pool]);
 		return refuse_range(c, r, what, "each public address once", err);
 	}
 	return 0;
@@ -299,7 +303,8 @@ static int check_sources(const struct sn_config *c, const struct sn_config_range
 
 		if (r->last < first || last < r->first)
 			continue;
-		snprintf(what, sizeof(what), "public: it overlaps the subscribers' '%.40s' of rules[%u]", c->doc.yaml->rules[i].source, i);
+		snprintf(what, sizeof(what), "public: it overlaps the subscribers' '%.40s' of rules[%u]",
+			 c->doc.yaml->rules[i].source, i);
 		return refuse_range(c, r, what, "addresses that no subscriber has", err);
 	}
 	return 0;
@@ -316,7 +321,8 @@ static int check_own(const struct sn_config *c, const struct sn_config_range *r,
 		if (ntohl(a.s_addr) < r->first || ntohl(a.s_addr) > r->last)
 			continue;
 		snprintf(what, sizeof(what), "free: it contains the node's own address %s", inet_ntoa(a));
-		return refuse_range(c, r, what, "addresses that are routed to the node and not set on an interface", err);
+		return refuse_range(c, r, what, "addresses that are routed to the node and not set on an interface",
+				    err);
 	}
 	return 0;
 }

@@ -169,9 +169,13 @@ static void on_log(cyaml_log_t level, void *ctx, const char *format, va_list arg
 /* The keys of the mapping at a path, for "use one of ...". */
 static void list_keys(const char *path, char *ret, size_t room)
 {
-	static const struct { const char *prefix; const cyaml_schema_field_t *fields; } places[] = {
+	static const struct {
+		const char *prefix;
+		const cyaml_schema_field_t *fields;
+	} places[] = {
 		{ "inside", interface_fields }, { "outside", interface_fields }, { "pools", pool_fields },
-		{ "rules", rule_fields }, { "timeouts", timeout_fields }, { "limits", limit_fields }, { "tcp", tcp_fields },
+		{ "rules", rule_fields }, { "timeouts", timeout_fields }, { "limits", limit_fields },
+		{ "tcp", tcp_fields },
 	};
 	const cyaml_schema_field_t *fields = top_fields;
 	size_t used = 0;
@@ -185,7 +189,9 @@ static void list_keys(const char *path, char *ret, size_t room)
 
 static const char *say_kind(const char *kind)
 {
-	return strncmp(kind, "SEQ", 3) == 0 ? "a list" : strncmp(kind, "MAP", 3) == 0 ? "a set of keys" : "a single value";
+	if (strncmp(kind, "SEQ", 3) == 0)
+		return "a list";
+	return strncmp(kind, "MAP", 3) == 0 ? "a set of keys" : "a single value";
 }
 
 static const char *say_example(const char *kind)
@@ -244,7 +250,9 @@ static void explain(const struct sn_document *d, struct complaint *c, struct sn_
 static int load_schema(struct sn_document *d, struct sn_error *err)
 {
 	struct complaint c = { 0 };
-	const cyaml_config_t config = { .log_fn = on_log, .log_ctx = &c, .mem_fn = cyaml_mem, .log_level = CYAML_LOG_ERROR };
+	const cyaml_config_t config = {
+		.log_fn = on_log, .log_ctx = &c, .mem_fn = cyaml_mem, .log_level = CYAML_LOG_ERROR
+	};
 	cyaml_err_t e = cyaml_load_file(d->file, &config, &top_schema, (cyaml_data_t **)&d->yaml, NULL);
 
 	if (e == CYAML_OK && d->yaml)

@@ -76,7 +76,8 @@ static int read_numbers(const struct sn_config *c, const struct number *list, si
 	return e;
 }
 
-static int read_bool(const struct sn_config *c, const char *path, const char *text, uint32_t *target, struct sn_error *err)
+static int read_bool(const struct sn_config *c, const char *path, const char *text, uint32_t *target,
+		     struct sn_error *err)
 {
 	if (!text)
 		return 0;
@@ -86,8 +87,8 @@ static int read_bool(const struct sn_config *c, const char *path, const char *te
 	return 0;
 }
 
-static int read_choice(const struct sn_config *c, const char *path, const char *text, bool may_require, enum sn_choice *target,
-		       struct sn_error *err)
+static int read_choice(const struct sn_config *c, const char *path, const char *text, bool may_require,
+		       enum sn_choice *target, struct sn_error *err)
 {
 	if (!text || !strcmp(text, "auto"))
 		*target = SN_AUTO;
@@ -96,7 +97,8 @@ static int read_choice(const struct sn_config *c, const char *path, const char *
 	else if (may_require && !strcmp(text, "required"))
 		*target = SN_REQUIRED;
 	else
-		return sn_config_refuse(c, err, path, text, "a choice here", may_require ? "auto, never or required" : "auto or never");
+		return sn_config_refuse(c, err, path, text, "a choice here",
+					may_require ? "auto, never or required" : "auto or never");
 	return 0;
 }
 
@@ -192,7 +194,8 @@ static int read_timeouts(struct sn_config *c, struct sn_error *err)
 	int e = 0;
 
 	if (sn_policy_profile(&c->timeouts, y->profile ? y->profile : "rfc"))
-		return sn_config_refuse(c, err, "timeouts.profile", y->profile, "a profile of timeouts", "rfc or netfilter");
+		return sn_config_refuse(c, err, "timeouts.profile", y->profile, "a profile of timeouts",
+					"rfc or netfilter");
 	for (int t = 0; t < SN_T_COUNT && !e; t++)
 		e = read_timeout(c, (enum sn_timeout)t, y->value[t], err);
 	return e;
@@ -231,7 +234,8 @@ static int check_interface_name(const struct sn_config *c, const char *name, con
 			return sn_config_refuse(c, err, path, name, "free: the interface is in use already",
 						"each interface once, on one side");
 	if (c->interface_count == SN_INTERFACES_MAX)
-		return sn_config_refuse(c, err, path, name, "possible: there are too many interfaces", "16 at most, both sides together");
+		return sn_config_refuse(c, err, path, name, "possible: there are too many interfaces",
+					"16 at most, both sides together");
 	return 0;
 }
 
@@ -278,7 +282,8 @@ static int read_instance(struct sn_config *c, struct sn_error *err)
 	const char *name = c->doc.yaml->instance;
 
 	if (!sn_config_name_ok(name))
-		return sn_config_refuse(c, err, "instance", name, "a name", "letters, digits, '-' and '_', at most 31, the first a letter or digit");
+		return sn_config_refuse(c, err, "instance", name, "a name",
+					"letters, digits, '-' and '_', at most 31, the first a letter or digit");
 	snprintf(c->instance, sizeof(c->instance), "%s", name);
 	return 0;
 }

@@ -1,8 +1,9 @@
 /*
- * document.h: the configuration file as text: its shape is checked (keys, lists, duplicates), each value is still a string.
+ * document.h: the configuration file as text: its shape is checked (keys, lists, duplicates), each value is still a
+ * string.
  *
- * libcyaml has the schema; where each value stands is kept from libyaml's events, because libcyaml tells lines only in its
- * messages.
+ * libcyaml has the schema; where each value stands is kept from libyaml's events, because libcyaml tells lines only
+ * in its messages.
  */
 #ifndef SN_DOCUMENT_H
 #define SN_DOCUMENT_H

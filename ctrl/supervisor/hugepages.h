@@ -15,14 +15,14 @@
 uint32_t sn_hugepages_for(size_t size_b);
 
 /*
- * Makes sure that so many pages are free, raising /proc/sys/vm/nr_hugepages if need be. *ret_added is by how much. 0, or -errno and the
- * text, and nothing is changed then.
+ * Makes sure that so many pages are free, raising /proc/sys/vm/nr_hugepages if need be. *ret_added is by how much. 0,
+ * or -errno and the text, and nothing is changed then.
  */
 int sn_hugepages_reserve(uint32_t pages, uint32_t *ret_added, struct sn_error *err);
 
 /*
- * How many were added is in the region's header, and in a file beside it for the case that the header cannot be read any more. Noting
- * is best effort; what is noted nowhere is 0.
+ * How many were added is in the region's header, and in a file beside it for the case that the header cannot be read
+ * any more. Noting is best effort; what is noted nowhere is 0.
  */
 void sn_hugepages_note(const char *path, uint32_t added);
 uint32_t sn_hugepages_noted(const char *path);

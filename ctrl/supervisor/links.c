@@ -1,6 +1,6 @@
 /*
- * links.c: interfaces and addresses over rtnetlink; the number of queues in use from ethtool, since rtnetlink tells only how
- * many could be.
+ * links.c: interfaces and addresses over rtnetlink; the number of queues in use from ethtool, since rtnetlink tells
+ * only how many could be.
  */
 #include "links.h"
 

@@ -20,8 +20,8 @@ static const char help[] =
 	"      --help          this text\n"
 	"      --version       the version\n"
 	"\n"
-	"If a supervisor died and its processes live, a new start takes them over. If all of them died, it goes on with\n"
-	"the flows in the region.\n";
+	"If a supervisor died and its processes live, a new start takes them over. If all of them died, it goes on\n"
+	"with the flows in the region.\n";
 
 struct options {
 	const char *file;
@@ -69,8 +69,8 @@ static void summarize(const struct sn_config *c)
 	struct sn_geometry geo;
 
 	sn_config_geometry(c, &geo);
-	printf("OK: instance %s: %u interfaces, %u pool%s with %u address%s (blocks of %u ports), %u rule%s, %u worker%s, "
-	       "%u shards, %u flows; the region needs %zu MB\n",
+	printf("OK: instance %s: %u interfaces, %u pool%s with %u address%s (blocks of %u ports), %u rule%s, "
+	       "%u worker%s, %u shards, %u flows; the region needs %zu MB\n",
 	       c->instance, c->interface_count, c->pool_count, c->pool_count == 1 ? "" : "s", geo.addresses,
 	       geo.addresses == 1 ? "" : "es", c->block_size, c->rule_count, c->rule_count == 1 ? "" : "s", c->workers,
 	       c->workers == 1 ? "" : "s", c->shards, c->flows, (sn_region_footprint(&geo) + (1 << 20) - 1) >> 20);
@@ -99,8 +99,8 @@ static int run(const struct options *o)
 		fprintf(stderr, "%s%s\n", strncmp(err.text, o->file, strlen(o->file)) ? "shardnatd: " : "", err.text);
 		return EXIT_FAILURE;
 	}
-	sn_say("instance '%s' runs: %u workers, %u shards, %u flows", s.config.instance, s.config.workers, s.config.shards,
-	       s.config.flows);
+	sn_say("instance '%s' runs: %u workers, %u shards, %u flows", s.config.instance, s.config.workers,
+	       s.config.shards, s.config.flows);
 	sn_supervise(&s);
 	sn_say("instance '%s' stops", s.config.instance);
 	sn_end(&s);

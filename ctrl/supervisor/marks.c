@@ -1,6 +1,6 @@
 /*
- * marks.c: where each value of a YAML file stands, from libyaml's document tree. Finds syntax errors and double keys on the
- * way, so that libcyaml only sees files that are YAML.
+ * marks.c: where each value of a YAML file stands, from libyaml's document tree. Finds syntax errors and double keys
+ * on the way, so that libcyaml only sees files that are YAML.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -98,8 +98,8 @@ static int walk_node(struct walk *w, int id, const char *path)
 	if (!node)
 		return 0;
 	if (w->depth == DEPTH_MAX) {
-		snprintf(w->err->text, sizeof(w->err->text), "%s:%zu: %s: lists and keys are nested too deep", w->doc->file,
-			 node->start_mark.line + 1, path);
+		snprintf(w->err->text, sizeof(w->err->text), "%s:%zu: %s: lists and keys are nested too deep",
+			 w->doc->file, node->start_mark.line + 1, path);
 		return -EINVAL;
 	}
 	err = *path ? add_mark(w, path, node) : 0;

@@ -53,14 +53,17 @@ static int check_available(const struct sn_config *c, const struct needs *n, str
 	size_t need = n->region_b + n->packets_b, have = sn_memory_available_b() + sn_hugepages_free_b();
 
 	if (!n->region_b)
-		return sn_error_set(err, -EINVAL, "%s: no region can have these sizes; use fewer flows, subscribers or addresses",
+		return sn_error_set(err, -EINVAL,
+				    "%s: no region can have these sizes; use fewer flows, subscribers or addresses",
 				    c->doc.file);
 	if (need <= have)
 		return 0;
-	return sn_error_set(err, -ENOMEM,
-			    "%s: not enough memory: the region needs %zu MB (flows: %u, subscribers: %u) and packets %zu MB "
-			    "(workers: %u, frames: %u), %zu MB are available; use fewer flows, subscribers or frames",
-			    c->doc.file, MB(n->region_b), c->flows, c->subscribers, MB(n->packets_b), c->workers, c->frames, MB(have));
+	return sn_error_set(
+		err, -ENOMEM,
+		"%s: not enough memory: the region needs %zu MB (flows: %u, subscribers: %u) and packets %zu MB "
+		"(workers: %u, frames: %u), %zu MB are available; use fewer flows, subscribers or frames",
+		c->doc.file, MB(n->region_b), c->flows, c->subscribers, MB(n->packets_b), c->workers, c->frames,
+		MB(have));
 }
 
 static int make_file(const struct sn_paths *p, size_t size_b, struct sn_memory *m)
@@ -119,13 +122,15 @@ static int make_huge(const struct sn_paths *p, const struct needs *n, struct sn_
 
 static void say_fallback(const struct sn_config *c, const struct sn_error *why, struct sn_error *notice)
 {
-	static const char cost[] = "the region is in a tmpfs (huge=always), and where the kernel gives it small pages a look-up in a "
-				   "large flow table costs about 91 ns instead of 26";
+	static const char cost[] =
+		"the region is in a tmpfs (huge=always), and where the kernel gives it small pages a look-up in a "
+		"large flow table costs about 91 ns instead of 26";
 
 	if (c->hugepages == SN_NEVER)
 		sn_error_set(notice, 0, "no huge pages, as configured: %s", cost);
 	else
-		sn_error_set(notice, 0, "no huge pages: %.600s; %s; free memory, or set vm.nr_hugepages at boot", why->text, cost);
+		sn_error_set(notice, 0, "no huge pages: %.600s; %s; free memory, or set vm.nr_hugepages at boot",
+			     why->text, cost);
 }
 
 static int make_any(const struct sn_config *c, const struct sn_paths *p, const struct needs *n, struct sn_memory *m,
@@ -140,8 +145,8 @@ static int make_any(const struct sn_config *c, const struct sn_paths *p, const s
 	if (!e)
 		return 0;
 	if (c->hugepages == SN_REQUIRED)
-		return sn_error_set(err, e, "%s:%u: hugepages: required, but %.700s; use auto to go on without", c->doc.file,
-				    sn_document_line(&c->doc, "hugepages"), why.text);
+		return sn_error_set(err, e, "%s:%u: hugepages: required, but %.700s; use auto to go on without",
+				    c->doc.file, sn_document_line(&c->doc, "hugepages"), why.text);
 	say_fallback(c, &why, notice);
 	*ret_kind = SN_BACKING_TMPFS;
 	return make_backing(p, SN_BACKING_TMPFS, n->region_b, m, err);
@@ -205,8 +210,8 @@ fail_region:
 
 static int refuse_region(const struct sn_paths *p, const char *file, const char *why, struct sn_error *err)
 {
-	return sn_error_set(err, -EPROTO, "%s: %s; to make it anew, without its flows: shardnatd --recreate -c %s", p->region, why,
-			    file);
+	return sn_error_set(err, -EPROTO, "%s: %s; to make it anew, without its flows: shardnatd --recreate -c %s",
+			    p->region, why, file);
 }
 
 static int check_shape(const struct sn_config *c, const struct sn_paths *p, const struct sn_memory *m, const char *file,
@@ -220,8 +225,8 @@ static int check_shape(const struct sn_config *c, const struct sn_paths *p, cons
 	if (!memcmp(old, &geo, sizeof(geo)) && m->region.hdr->config_hash == sn_config_hash(c))
 		return 0;
 	snprintf(why, sizeof(why),
-		 "the region that is there has another shape (%u workers, %u shards, %u flows, %u addresses, blocks of %u, "
-		 "or other interfaces, pools or frames) than the configuration",
+		 "the region that is there has another shape (%u workers, %u shards, %u flows, %u addresses, blocks of "
+		 "%u, or other interfaces, pools or frames) than the configuration",
 		 old->workers, old->shards, old->flows, old->addresses, old->block_size);
 	return refuse_region(p, file, why, err);
 }
@@ -234,8 +239,8 @@ static int join_mapped(const struct sn_config *c, const struct sn_paths *p, cons
 	char why[160];
 
 	if (error == SN_JOIN_ABI) {
-		snprintf(why, sizeof(why), "%s (ABI %u.%u, this one has %u.%u)", sn_join_error_text(error), h->abi_major, h->abi_minor,
-			 SN_ABI_MAJOR, SN_ABI_MINOR);
+		snprintf(why, sizeof(why), "%s (ABI %u.%u, this one has %u.%u)", sn_join_error_text(error),
+			 h->abi_major, h->abi_minor, SN_ABI_MAJOR, SN_ABI_MINOR);
 		return refuse_region(p, file, why, err);
 	}
 	if (error)
@@ -243,8 +248,8 @@ static int join_mapped(const struct sn_config *c, const struct sn_paths *p, cons
 	return check_shape(c, p, m, file, err);
 }
 
-int sn_memory_join(const struct sn_config *c, const struct sn_paths *p, uint32_t frame_b, const char *file, struct sn_memory *ret,
-		   struct sn_error *err)
+int sn_memory_join(const struct sn_config *c, const struct sn_paths *p, uint32_t frame_b, const char *file,
+		   struct sn_memory *ret, struct sn_error *err)
 {
 	struct sn_memory m = { .fd = -1, .fd_ro = -1, .frame_b = frame_b };
 	int e;
@@ -316,7 +321,8 @@ static int packet_fd(size_t size_b, bool huge)
 	return err;
 }
 
-int sn_packet_memory_make(uint32_t frames, uint32_t frame_b, bool huge, struct sn_packet_memory *ret, struct sn_error *err)
+int sn_packet_memory_make(uint32_t frames, uint32_t frame_b, bool huge, struct sn_packet_memory *ret,
+			  struct sn_error *err)
 {
 	struct sn_packet_memory m = { .fd = -1, .size_b = round_page(sn_umem_footprint(frames, frame_b)) };
 	int e;
@@ -331,8 +337,8 @@ int sn_packet_memory_make(uint32_t frames, uint32_t frame_b, bool huge, struct s
 		e = -errno;
 	if (e) {
 		sn_packet_memory_fini(&m);
-		return sn_error_set(err, e, "packet memory of %zu MB cannot be had: %s; use fewer frames or workers", MB(m.size_b),
-				    strerror(-e));
+		return sn_error_set(err, e, "packet memory of %zu MB cannot be had: %s; use fewer frames or workers",
+				    MB(m.size_b), strerror(-e));
 	}
 	sn_umem_format(m.mem, frames, frame_b);
 	*ret = m;

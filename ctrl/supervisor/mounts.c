@@ -59,8 +59,10 @@ int sn_mounts_make_sockets_dir(const struct sn_paths *p, struct sn_error *err)
 	e = e ? e : check_dir(p->sockets);
 	if (!e && (chown(p->sockets, SN_UID_API, SN_UID_API) != 0 || chmod(p->sockets, 0755) != 0))
 		e = -errno;
-	return e ? sn_error_set(err, e, "the socket directory %s is not writable: %s; make it a directory that root can write to, "
-				"or remove it", p->sockets, strerror(-e)) : 0;
+	if (!e)
+		return 0;
+	return sn_error_set(err, e, "the socket directory %s is not writable: %s; make it a directory that root can "
+			    "write to, or remove it", p->sockets, strerror(-e));
 }
 
 bool sn_mounts_is_mounted(const char *path)

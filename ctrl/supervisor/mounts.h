@@ -1,6 +1,6 @@
 /*
- * mounts.h: the file systems of an instance: one for the region (hugetlbfs or tmpfs), one for pinned BPF objects, and the
- * directory of the API's sockets.
+ * mounts.h: the file systems of an instance: one for the region (hugetlbfs or tmpfs), one for pinned BPF objects, and
+ * the directory of the API's sockets.
  */
 #ifndef SN_MOUNTS_H
 #define SN_MOUNTS_H

@@ -41,7 +41,8 @@ int sn_preflight_rights(struct sn_error *err)
 	char missing[256] = "";
 
 	if (geteuid() != 0)
-		return sn_error_set(err, -EPERM, "the supervisor must be started as root (uid %d is not): use sudo or a service",
+		return sn_error_set(err, -EPERM,
+				    "the supervisor must be started as root (uid %d is not): use sudo or a service",
 				    (int)geteuid());
 	capng_get_caps_process();
 	for (size_t i = 0; i < SN_ARRAY_LEN(needed); i++) {
@@ -51,7 +52,8 @@ int sn_preflight_rights(struct sn_error *err)
 		strncat(missing, capng_capability_to_name(needed[i]), sizeof(missing) - strlen(missing) - 1);
 	}
 	if (missing[0])
-		return sn_error_set(err, -EPERM, "capabilities are missing: %s; give them to this container or service", missing);
+		return sn_error_set(err, -EPERM, "capabilities are missing: %s; give them to this container or service",
+				    missing);
 	return 0;
 }
 
@@ -61,7 +63,8 @@ int sn_preflight_keep_rights(struct sn_error *err)
 	for (size_t i = 0; i < SN_ARRAY_LEN(needed); i++)
 		capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, needed[i]);
 	if (capng_apply(CAPNG_SELECT_CAPS) != 0)
-		return sn_error_set(err, -EPERM, "capabilities that are not needed cannot be dropped: %s", strerror(errno));
+		return sn_error_set(err, -EPERM, "capabilities that are not needed cannot be dropped: %s",
+				    strerror(errno));
 	return 0;
 }
 
@@ -81,8 +84,11 @@ int sn_preflight_bpf(struct sn_error *err)
 		close(fd);
 		return 0;
 	}
-	return sn_error_set(err, e, "the kernel does not let us use BPF (%s): run with cap_bpf and cap_net_admin, and in a container "
-			    "with a seccomp profile that allows bpf(2)", strerror(-e));
+	return sn_error_set(
+		err, e,
+		"the kernel does not let us use BPF (%s): run with cap_bpf and cap_net_admin, and in a container "
+		"with a seccomp profile that allows bpf(2)",
+		strerror(-e));
 }
 
 static int refuse_busy(int fd, const char *instance, struct sn_error *err)
@@ -91,8 +97,11 @@ static int refuse_busy(int fd, const char *instance, struct sn_error *err)
 	ssize_t len = pread(fd, pid, sizeof(pid) - 1, 0);
 
 	pid[len > 0 ? len : 0] = '\0';
-	return sn_error_set(err, -EBUSY, "instance '%s' is running already (supervisor's pid %d): stop it first, or choose another name "
-			    "with instance:", instance, atoi(pid));
+	return sn_error_set(
+		err, -EBUSY,
+		"instance '%s' is running already (supervisor's pid %d): stop it first, or choose another name "
+		"with instance:",
+		instance, atoi(pid));
 }
 
 /* A predecessor removes the file while it still has the lock: what was locked may be no name any more. */
@@ -114,8 +123,8 @@ static void write_pid(int fd)
 }
 
 /*
- * A predecessor that was killed between fork and exec of a child still has the lock, in that child, until it executes: so we try
- * for a moment. Until then no scan for children would see it either.
+ * A predecessor that was killed between fork and exec of a child still has the lock, in that child, until it
+ * executes: so we try for a moment. Until then no scan for children would see it either.
  */
 static int take_lock(int fd)
 {

@@ -29,7 +29,8 @@ int sn_publish_fresh(struct sn_supervisor *s)
 
 	for (uint32_t shard = 0; shard < r->geo.shards; shard++)
 		atomic_store_explicit(&r->owners[shard],
-				      sn_shard_owner_pack((struct sn_shard_owner){ shard % r->geo.workers, 1 }), memory_order_release);
+				      sn_shard_owner_pack((struct sn_shard_owner){ shard % r->geo.workers, 1 }),
+				      memory_order_release);
 	/* 0 is "not at all", so a sum that wraps to it is one tenth of a second longer */
 	s->config.timeouts.cold_until_ds = hold_ds ? SN_MAX(now_ds + hold_ds, 1) : 0;
 	return publish_addresses(s);
@@ -68,7 +69,8 @@ bool sn_publish_policy(struct sn_supervisor *s)
 	if (!memcmp(&new, old, sizeof(new)))
 		return false;
 	if (lost)
-		sn_say("the node has more than %u addresses: packets to %u of them may be taken for NAT", SN_LOCAL_MAX, lost);
+		sn_say("the node has more than %u addresses: packets to %u of them may be taken for NAT", SN_LOCAL_MAX,
+		       lost);
 	new.generation++;
 	box->copy[active ^ 1] = new;
 	atomic_store_explicit(&box->active, active ^ 1, memory_order_release);
@@ -103,7 +105,8 @@ void sn_publish_epochs(struct sn_supervisor *s, uint32_t worker)
 }
 
 /* Visits the prefixes that make up a range. Stops at the first error. */
-static int each_prefix(const struct sn_config_range *r, int (*visit)(void *ctx, uint32_t first, uint32_t bits), void *ctx)
+static int each_prefix(const struct sn_config_range *r, int (*visit)(void *ctx, uint32_t first, uint32_t bits),
+		       void *ctx)
 {
 	uint64_t first = r->first;
 	int e = 0;
@@ -169,7 +172,8 @@ static int load(struct sn_supervisor *s, struct sn_error *err)
 	if (!e)
 		return 0;
 	sn_xdp_remove(s->paths.bpf);
-	e = sn_xdp_load(s->paths.bpf, s->config.rule_count, outside_prefixes(&s->config), &s->xdp, err->text, sizeof(err->text));
+	e = sn_xdp_load(s->paths.bpf, s->config.rule_count, outside_prefixes(&s->config), &s->xdp, err->text,
+			sizeof(err->text));
 	return e;
 }
 
@@ -178,7 +182,8 @@ static int attach(struct sn_supervisor *s, uint32_t index, struct sn_error *err)
 	const struct sn_config_interface *i = &s->config.interfaces[index];
 	const struct sn_link *l = sn_links_find(&s->links, i->name);
 	bool generic = false;
-	int e = l ? sn_xdp_attach(&s->xdp, l->ifindex, i->side, index, &generic, err->text, sizeof(err->text)) : -ENODEV;
+	int e = l ? sn_xdp_attach(&s->xdp, l->ifindex, i->side, index, &generic, err->text, sizeof(err->text))
+		  : -ENODEV;
 
 	if (!e && generic)
 		sn_say("%s: the driver has no native XDP: generic mode is used, which is slower", i->name);

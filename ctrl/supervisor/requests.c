@@ -1,6 +1,6 @@
 /*
- * requests.c: control asks for neighbours to be resolved. Only an interface of ours and an IPv4 address are taken; who asks is told
- * by the kernel.
+ * requests.c: control asks for neighbours to be resolved. Only an interface of ours and an IPv4 address are taken;
+ * who asks is told by the kernel.
  */
 #include <arpa/inet.h>
 #include <errno.h>

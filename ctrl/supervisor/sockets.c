@@ -29,7 +29,11 @@ static int plan_interface(struct sn_supervisor *s, uint16_t interface)
 		if (s->socket_count == SN_SOCKETS_TOTAL)
 			return -E2BIG;
 		s->sockets[s->socket_count++] = (struct sn_socket){
-			.fd = -1, .worker = (uint16_t)(q % s->config.workers), .interface = interface, .queue = (uint16_t)q };
+			.fd = -1,
+			.worker = (uint16_t)(q % s->config.workers),
+			.interface = interface,
+			.queue = (uint16_t)q,
+		};
 	}
 	return 0;
 }
@@ -55,8 +59,11 @@ int sn_sockets_plan(struct sn_supervisor *s, struct sn_error *err)
 	for (uint32_t w = 0; w < s->config.workers && !e; w++)
 		e = count_of(s, w) > SN_SOCKETS_MAX ? -E2BIG : 0;
 	if (e)
-		return sn_error_set(err, e, "%s: the interfaces have too many queues: %d per worker and %d in all at most; use more "
-				    "workers or fewer queues (ethtool -L)", s->config.doc.file, SN_SOCKETS_MAX, SN_SOCKETS_TOTAL);
+		return sn_error_set(
+			err, e,
+			"%s: the interfaces have too many queues: %d per worker and %d in all at most; use more "
+			"workers or fewer queues (ethtool -L)",
+			s->config.doc.file, SN_SOCKETS_MAX, SN_SOCKETS_TOTAL);
 	if (fill_size(s, 0) >= SN_XSK_RING_MIN)
 		return 0;
 	snprintf(value, sizeof(value), "%u", s->config.frames);

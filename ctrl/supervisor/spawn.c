@@ -42,8 +42,10 @@ uid_t sn_spawn_uid(enum sn_role role)
 
 int sn_spawn_find(const char *program, char *ret_path)
 {
-	static const char *const places[] = { "%s/%s", "%s/../control/%s", "%s/../api/%s", "%s/../%s", "%s/../../dataplane/%s",
-					      "%s/../../ctrl/%s", "%s/../../shm/%s", "%.0s" SN_LIBEXECDIR "/%s" };
+	static const char *const places[] = {
+		"%s/%s", "%s/../control/%s", "%s/../api/%s", "%s/../%s", "%s/../../dataplane/%s",
+		"%s/../../ctrl/%s", "%s/../../shm/%s", "%.0s" SN_LIBEXECDIR "/%s",
+	};
 	char dir[PATH_MAX], path[PATH_MAX + 64];
 	ssize_t len = readlink("/proc/self/exe", dir, sizeof(dir) - 1);
 

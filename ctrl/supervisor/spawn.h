@@ -1,9 +1,9 @@
 /*
  * spawn.h: how a child process is started: which program, which descriptors, which rights.
  *
- * Callers: supervisor.c. A child has stdin from /dev/null, our stdout and stderr, the descriptors it was given (with the same
- * numbers, since its command line names them) and nothing else; a session of its own, so that a terminal's Ctrl-C reaches
- * us alone; its uid and gid, no capabilities, no new privileges, and limits.
+ * Callers: supervisor.c. A child has stdin from /dev/null, our stdout and stderr, the descriptors it was given (with
+ * the same numbers, since its command line names them) and nothing else; a session of its own, so that a terminal's
+ * Ctrl-C reaches us alone; its uid and gid, no capabilities, no new privileges, and limits.
  */
 #ifndef SN_SPAWN_H
 #define SN_SPAWN_H
@@ -43,12 +43,17 @@ uid_t sn_spawn_uid(enum sn_role role);
  */
 int sn_spawn_find(const char *program, char *ret_path);
 
-/* Begins a command line; then arguments as printf would put them (asserted to fit); then descriptors to be inherited. */
+/*
+ * Begins a command line; then arguments as printf would put them (asserted to fit); then descriptors to be inherited.
+ */
 void sn_spawn_init(struct sn_spawn *s, enum sn_role role, const char *path);
 void sn_spawn_arg(struct sn_spawn *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void sn_spawn_fd(struct sn_spawn *s, int fd);
 
-/* Starts it. 0, the pid and a pidfd, or -errno. Setting it up fails in the child, which then exits with 126 and says why on stderr. */
+/*
+ * Starts it. 0, the pid and a pidfd, or -errno. Setting it up fails in the child, which then exits with 126 and says
+ * why on stderr.
+ */
 int sn_spawn_start(const struct sn_spawn *s, pid_t *ret_pid, int *ret_pidfd);
 
 #endif

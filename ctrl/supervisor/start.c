@@ -29,8 +29,10 @@ static int find_programs(struct sn_supervisor *s, struct sn_error *err)
 {
 	for (enum sn_role role = SN_ROLE_CONTROL; role <= SN_ROLE_WORKER; role++)
 		if (sn_spawn_find(sn_spawn_program(role), s->programs[role]) != 0)
-			return sn_error_set(err, -ENOENT, "the program %s is neither beside shardnatd nor in %s: install all of shardnat",
-					    sn_spawn_program(role), SN_LIBEXECDIR);
+			return sn_error_set(
+				err, -ENOENT,
+				"the program %s is neither beside shardnatd nor in %s: install all of shardnat",
+				sn_spawn_program(role), SN_LIBEXECDIR);
 	return 0;
 }
 
@@ -92,7 +94,8 @@ static void remove_all(struct sn_supervisor *s)
 static int create_region(struct sn_supervisor *s, struct sn_error *err)
 {
 	struct sn_error notice;
-	int e = sn_memory_create(&s->config, &s->paths, sn_memory_frame_b(&s->config, &s->links), &s->memory, &notice, err);
+	int e = sn_memory_create(&s->config, &s->paths, sn_memory_frame_b(&s->config, &s->links), &s->memory, &notice,
+				 err);
 
 	if (e)
 		return e;
@@ -141,8 +144,8 @@ static void take_over(struct sn_supervisor *s)
 			sn_publish_process(s, slot, c->pid);
 	}
 	s->memory.region.hdr->generation++;
-	sn_say("instance '%s': joined the region that was there, with %u of %u processes alive", s->config.instance, living,
-	       s->child_count - 1);
+	sn_say("instance '%s': joined the region that was there, with %u of %u processes alive", s->config.instance,
+	       living, s->child_count - 1);
 }
 
 static int join_region(struct sn_supervisor *s, const char *file, struct sn_error *err)
@@ -182,10 +185,12 @@ static int watch(struct sn_supervisor *s, struct sn_error *err)
 		return sn_error_set(err, -errno, "a signalfd cannot be made: %s", strerror(errno));
 	s->changes = sn_links_watch();
 	if (s->changes < 0)
-		return sn_error_set(err, s->changes, "changes of interfaces cannot be followed: %s", strerror(-s->changes));
+		return sn_error_set(err, s->changes, "changes of interfaces cannot be followed: %s",
+				    strerror(-s->changes));
 	s->listening = sn_requests_listen(&s->paths);
 	if (s->listening < 0)
-		return sn_error_set(err, s->listening, "%s cannot be made: %s", s->paths.listen, strerror(-s->listening));
+		return sn_error_set(err, s->listening, "%s cannot be made: %s", s->paths.listen,
+				    strerror(-s->listening));
 	return 0;
 }
 
@@ -223,8 +228,8 @@ void sn_end(struct sn_supervisor *s)
 }
 
 /*
- * A start that failed: what this supervisor made goes; a region that it found stays, with its processes and what they have
- * open (a directory with sockets in it is not empty).
+ * A start that failed: what this supervisor made goes; a region that it found stays, with its processes and what they
+ * have open (a directory with sockets in it is not empty).
  */
 static void undo(struct sn_supervisor *s)
 {

@@ -12,7 +12,12 @@
 
 #include "supervisor.h"
 
-enum place { SIGNALS, CHANGES, LISTENING, PEERS, CHILDREN = PEERS + SN_PEERS_MAX, PLACES = CHILDREN + SN_PROCESSES_MAX };
+/* In the array for poll(). */
+enum place {
+	SIGNALS, CHANGES, LISTENING, PEERS,
+	CHILDREN = PEERS + SN_PEERS_MAX,
+	PLACES = CHILDREN + SN_PROCESSES_MAX
+};
 
 void sn_say(const char *format, ...)
 {

@@ -1,9 +1,9 @@
 /*
  * supervisor.h: the state of a running supervisor, and its parts.
  *
- * One thread, one poll loop. Files: start.c (from a configuration to a running node, and the end), publish.c (what is written to the
- * region and the XDP maps), sockets.c, adopt.c (what a dead supervisor left), children.c (start, death, restart), requests.c
- * (neighbours for control), supervisor.c (the loop).
+ * One thread, one poll loop. Files: start.c (from a configuration to a running node, and the end), publish.c (what is
+ * written to the region and the XDP maps), sockets.c, adopt.c (what a dead supervisor left), children.c (start,
+ * death, restart), requests.c (neighbours for control), supervisor.c (the loop).
  *
  *     child:  idle --start--> running --pidfd readable--> dead (epoch of its shards + 1) --back-off--> running
  */
@@ -71,10 +71,16 @@ uint64_t sn_now_ms(void);
 
 /* --- start.c --- */
 
-/* Clears the state, reads the configuration and settles it with this host. 0, or -errno and the text; the caller ends s->config. */
+/*
+ * Clears the state, reads the configuration and settles it with this host. 0, or -errno and the text; the caller ends
+ * s->config.
+ */
 int sn_configure(struct sn_supervisor *s, const char *file, struct sn_error *err);
 
-/* Everything until the node runs; recreate: an existing region is removed first. 0, or -errno and the text, and what this call made is gone. */
+/*
+ * Everything until the node runs; recreate: an existing region is removed first. 0, or -errno and the text, and what
+ * this call made is gone.
+ */
 int sn_start(struct sn_supervisor *s, const char *file, bool recreate, struct sn_error *err);
 
 /* Ends the node: children, program, region, mounts, huge pages, files. */
@@ -90,7 +96,9 @@ void sn_supervise(struct sn_supervisor *s);
 /* Into a region that was just made: addresses of the pools, shard owners, hold-down of a cold start. 0 or -errno. */
 int sn_publish_fresh(struct sn_supervisor *s);
 
-/* The policy, if it differs from the active one; the XDP program's local addresses with it. True if it was published. */
+/*
+ * The policy, if it differs from the active one; the XDP program's local addresses with it. True if it was published.
+ */
 bool sn_publish_policy(struct sn_supervisor *s);
 
 /* A process's entry in the table; pid 0: it is dead. */
@@ -107,7 +115,10 @@ int sn_publish_program(struct sn_supervisor *s, struct sn_error *err);
 /* Which sockets there shall be: queue q of an interface to worker q % workers. 0, or -EINVAL and the text. */
 int sn_sockets_plan(struct sn_supervisor *s, struct sn_error *err);
 
-/* Makes packet memory, eventfds and sockets that are not there, and puts the sockets into the program's map. 0, or -errno and the text. */
+/*
+ * Makes packet memory, eventfds and sockets that are not there, and puts the sockets into the program's map. 0, or
+ * -errno and the text.
+ */
 int sn_sockets_make(struct sn_supervisor *s, struct sn_error *err);
 void sn_sockets_close(struct sn_supervisor *s);
 

@@ -1,6 +1,6 @@
 /*
- * test_config.c: configurations that are right and what becomes of them, and a table of wrong ones with the exact line that
- * refuses each.
+ * test_config.c: configurations that are right and what becomes of them, and a table of wrong ones with the exact
+ * line that refuses each.
  */
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
@@ -42,7 +42,9 @@ static void add_link(struct sn_links *l, const char *name, uint16_t queues)
 {
 	struct sn_link *link = &l->links[l->count++];
 
-	*link = (struct sn_link){ .ifindex = 10 + l->count, .mtu_b = 1500, .ethernet = true, .up = true, .queues = queues };
+	*link = (struct sn_link){
+		.ifindex = 10 + l->count, .mtu_b = 1500, .ethernet = true, .up = true, .queues = queues
+	};
 	snprintf(link->name, sizeof(link->name), "%s", name);
 }
 
@@ -199,16 +201,19 @@ Test(config, shape_hash_tells_pools_and_frames_apart_and_nothing_else)
 	sn_config_fini(&e);
 }
 
-static const struct { const char *text, *want; } wrong[] = {
+static const struct {
+	const char *text, *want;
+} wrong[] = {
 	/* what is no configuration at all */
 	{ "", "1: the file is empty; at least instance, inside, outside, pools and rules are needed" },
 	{ "a: [\n", "2: not YAML: did not find expected node content" },
 	{ "[]\n", "1: a list is not right here; use a set of keys { key: value }" },
 	/* keys */
 	{ "instance: demo\n", "1: the key 'inside' is missing; it has no default" },
-	{ SMALLEST "worker: 2\n",
-	  "8: worker: there is no such key; use one of instance, inside, outside, pools, rules, timeouts, limits, tcp, workers, "
-	  "shards, flows, subscribers, event_ring, frames, hold_down, cold_hold_down, icmp_rate, hugepages, zero_copy" },
+	{ SMALLEST "worker: 2\n", "8: worker: there is no such key; use one of instance, inside, outside, pools, "
+				  "rules, timeouts, limits, tcp, workers, "
+				  "shards, flows, subscribers, event_ring, frames, hold_down, cold_hold_down, "
+				  "icmp_rate, hugepages, zero_copy" },
 	{ SMALLEST "tcp: { lose: true }\n", "8: tcp.lose: there is no such key; use one of loose, liberal" },
 	{ SMALLEST "  - { source: 10.0.0.0/8, to: public }\n",
 	  "8: rules[1].to: there is no such key; use one of source, translate, filtering" },
@@ -220,7 +225,8 @@ static const struct { const char *text, *want; } wrong[] = {
 	{ SMALLEST "workers: { n: 2 }\n", "8: workers: a set of keys is not right here; use a single value" },
 	{ SMALLEST "limits: 5\n", "8: limits: a single value is not right here; use a set of keys { key: value }" },
 	{ "instance: x\ninside: gi\n", "2: inside: a single value is not right here; use a list [ ... ]" },
-	{ "instance: x\ninside: [ gi ]\n", "2: inside[0]: a single value is not right here; use a set of keys { key: value }" },
+	{ "instance: x\ninside: [ gi ]\n",
+	  "2: inside[0]: a single value is not right here; use a set of keys { key: value }" },
 	{ "instance: x\ninside: []\n", "2: inside: the list is empty; use at least one entry" },
 	/* numbers */
 	{ SMALLEST "workers: two\n", "8: workers: value 'two' is not a whole number from 1 to 64; use 1 ... 64" },
@@ -228,7 +234,8 @@ static const struct { const char *text, *want; } wrong[] = {
 	{ SMALLEST "workers: -1\n", "8: workers: value '-1' is not a whole number from 1 to 64; use 1 ... 64" },
 	{ SMALLEST "workers: 0x2\n", "8: workers: value '0x2' is not a whole number from 1 to 64; use 1 ... 64" },
 	{ SMALLEST "workers: ''\n", "8: workers: value '' is not a whole number from 1 to 64; use 1 ... 64" },
-	{ SMALLEST "flows: 1023\n", "8: flows: value '1023' is not a whole number from 1024 to 60000000; use 1024 ... 60000000" },
+	{ SMALLEST "flows: 1023\n",
+	  "8: flows: value '1023' is not a whole number from 1024 to 60000000; use 1024 ... 60000000" },
 	{ SMALLEST "flows: 99999999999999999999\n",
 	  "8: flows: value '99999999999999999999' is not a whole number from 1024 to 60000000; use 1024 ... 60000000" },
 	{ SMALLEST "shards: 12\n", "8: shards: value '12' is not a power of two from 2 to 256; use 2, 4, 8 ... 256" },
@@ -241,7 +248,8 @@ static const struct { const char *text, *want; } wrong[] = {
 	/* choices and names */
 	{ SMALLEST "timeouts: { profile: linux }\n",
 	  "8: timeouts.profile: value 'linux' is not a profile of timeouts; use rfc or netfilter" },
-	{ SMALLEST "hugepages: maybe\n", "8: hugepages: value 'maybe' is not a choice here; use auto, never or required" },
+	{ SMALLEST "hugepages: maybe\n",
+	  "8: hugepages: value 'maybe' is not a choice here; use auto, never or required" },
 	{ SMALLEST "zero_copy: required\n", "8: zero_copy: value 'required' is not a choice here; use auto or never" },
 	{ SMALLEST "tcp: { loose: maybe }\n", "8: tcp.loose: value 'maybe' is not yes or no; use true or false" },
 	{ SMALLEST "  - { source: 10.0.0.0/8, translate: publik }\n",
@@ -251,7 +259,8 @@ static const struct { const char *text, *want; } wrong[] = {
 	{ SMALLEST "  - { source: 10.0.0.0/33, translate: public }\n",
 	  "8: rules[1].source: value '10.0.0.0/33' is not an IPv4 address or prefix; use for example 100.64.0.0/10" },
 	{ SMALLEST "  - { source: 10.0.0.0/8, translate: public, filtering: none }\n",
-	  "8: rules[1].filtering: value 'none' is not a kind of filtering; use endpoint-independent, address-dependent or "
+	  "8: rules[1].filtering: value 'none' is not a kind of filtering; use endpoint-independent, address-dependent "
+	  "or "
 	  "address-and-port-dependent" },
 };
 
@@ -265,35 +274,47 @@ Test(config, refuses_with_file_line_key_value_and_what_is_right)
 	"instance: " instance "\ninside: [ { interface: " inside " } ]\noutside: [ { interface: " outside " } ]\n" \
 	"pools:\n" pools "rules: [ { source: 100.64.0.0/10, translate: a } ]\n"
 
-static const struct { const char *text, *want; } wrong_together[] = {
+static const struct {
+	const char *text, *want;
+} wrong_together[] = {
 	{ WITH("../x", "gi", "go", "- { name: a, addresses: [192.0.2.1] }\n"),
-	  "1: instance: value '../x' is not a name; use letters, digits, '-' and '_', at most 31, the first a letter or digit" },
+	  "1: instance: value '../x' is not a name; use letters, digits, '-' and '_', at most 31, the first a letter "
+	  "or digit" },
 	{ WITH("x", "gi", "gi", "- { name: a, addresses: [192.0.2.1] }\n"),
-	  "3: outside[0].interface: value 'gi' is not free: the interface is in use already; use each interface once, on one side" },
+	  "3: outside[0].interface: value 'gi' is not free: the interface is in use already; use each interface once, "
+	  "on one side" },
 	{ WITH("x", "gi", "go", "- { name: a, addresses: [192.0.2.1-192.0.2.9, 192.0.2.9] }\n"),
-	  "5: pools[0].addresses[1]: value '192.0.2.9' is not free: it overlaps '192.0.2.1-192.0.2.9' of pool 'a'; use each public "
+	  "5: pools[0].addresses[1]: value '192.0.2.9' is not free: it overlaps '192.0.2.1-192.0.2.9' of pool 'a'; use "
+	  "each public "
 	  "address once" },
 	{ WITH("x", "gi", "go", "- { name: a, addresses: [192.0.2.1] }\n- { name: b, addresses: [192.0.2.0/24] }\n"),
-	  "6: pools[1].addresses[0]: value '192.0.2.0/24' is not free: it overlaps '192.0.2.1' of pool 'a'; use each public "
+	  "6: pools[1].addresses[0]: value '192.0.2.0/24' is not free: it overlaps '192.0.2.1' of pool 'a'; use each "
+	  "public "
 	  "address once" },
 	{ WITH("x", "gi", "go", "- { name: a, addresses: [192.0.2.1] }\n- { name: a, addresses: [192.0.2.2] }\n"),
 	  "6: pools[1].name: value 'a' is not free: another pool has it; use a name for each pool" },
 	{ WITH("x", "gi", "go", "- { name: a, addresses: [100.64.0.0/30] }\n"),
-	  "5: pools[0].addresses[0]: value '100.64.0.0/30' is not public: it overlaps the subscribers' '100.64.0.0/10' of rules[0]; "
+	  "5: pools[0].addresses[0]: value '100.64.0.0/30' is not public: it overlaps the subscribers' '100.64.0.0/10' "
+	  "of rules[0]; "
 	  "use addresses that no subscriber has" },
 	{ WITH("x", "gi", "go", "- { name: a, addresses: [192.0.2.9-192.0.2.1] }\n"),
-	  "5: pools[0].addresses[0]: value '192.0.2.9-192.0.2.1' is not an IPv4 address, prefix or range; use for example "
+	  "5: pools[0].addresses[0]: value '192.0.2.9-192.0.2.1' is not an IPv4 address, prefix or range; use for "
+	  "example "
 	  "203.0.113.1, 203.0.113.0/28 or 203.0.113.1-203.0.113.9" },
 	{ WITH("x", "gi", "go", "- { name: a, addresses: [224.0.0.1] }\n"),
-	  "5: pools[0].addresses[0]: value '224.0.0.1' is not usable as public addresses; use unicast addresses, not 0.0.0.0/8, "
+	  "5: pools[0].addresses[0]: value '224.0.0.1' is not usable as public addresses; use unicast addresses, not "
+	  "0.0.0.0/8, "
 	  "127.0.0.0/8 or 224.0.0.0/3" },
 	{ WITH("x", "gi", "go", "- { name: a, addresses: [20.0.0.0/8] }\n"),
-	  "5: pools[0].addresses[0]: value '20.0.0.0/8' is not possible: it is too large; use 65536 addresses at most, in all pools "
+	  "5: pools[0].addresses[0]: value '20.0.0.0/8' is not possible: it is too large; use 65536 addresses at most, "
+	  "in all pools "
 	  "together" },
 	{ WITH("x", "gi", "go", "- { name: a, addresses: [192.0.2.1], block_size: 100 }\n"),
 	  "5: pools[0].block_size: value '100' is not a power of two from 64 to 4096; use 64, 128, 256 ... 4096" },
-	{ WITH("x", "gi", "go", "- { name: a, addresses: [192.0.2.1], block_size: 64 }\n- { name: b, addresses: [192.0.2.2] }\n"),
-	  "6: pools[1].block_size: value '512 (the default)' is not that of the first pool; use the same block size for all pools" },
+	{ WITH("x", "gi", "go",
+	       "- { name: a, addresses: [192.0.2.1], block_size: 64 }\n- { name: b, addresses: [192.0.2.2] }\n"),
+	  "6: pools[1].block_size: value '512 (the default)' is not that of the first pool; use the same block size "
+	  "for all pools" },
 };
 
 Test(config, refuses_what_does_not_go_together)
@@ -304,13 +325,16 @@ Test(config, refuses_what_does_not_go_together)
 
 Test(config, refuses_what_the_host_does_not_have)
 {
-	refuses_on_host(WITH("x", "gx", "go", "- { name: a, addresses: [192.0.2.1] }\n"),
-			"2: inside[0].interface: value 'gx' is not an Ethernet interface of this host; use one of gi go");
+	refuses_on_host(
+		WITH("x", "gx", "go", "- { name: a, addresses: [192.0.2.1] }\n"),
+		"2: inside[0].interface: value 'gx' is not an Ethernet interface of this host; use one of gi go");
 	refuses_on_host(WITH("x", "gi", "go", "- { name: a, addresses: [198.51.100.0/28] }\n"),
-			"5: pools[0].addresses[0]: value '198.51.100.0/28' is not free: it contains the node's own address 198.51.100.1; "
+			"5: pools[0].addresses[0]: value '198.51.100.0/28' is not free: it contains the node's own "
+			"address 198.51.100.1; "
 			"use addresses that are routed to the node and not set on an interface");
 	refuses_on_host(WITH("x", "gi", "go", "- { name: a, addresses: [192.0.2.1] }\n") "workers: 3\n",
-			"7: workers: value '3' is not possible: each worker needs a queue of every interface, and there is one with 2; "
+			"7: workers: value '3' is not possible: each worker needs a queue of every interface, and "
+			"there is one with 2; "
 			"use 2 or fewer, or give the interface more queues (ethtool -L)");
 }
 
