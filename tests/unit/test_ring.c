@@ -111,7 +111,9 @@ Test(ring, two_processes)
 
 	if (child == 0) {
 		while (next < total) {
-			send(&r, &next, (uint32_t)SN_MIN(1 + seed_below(&rng, SLOTS), total - next));
+			uint32_t n = 1 + seed_below(&rng, SLOTS);
+
+			send(&r, &next, (uint32_t)SN_MIN(n, total - next));
 			sched_yield();
 		}
 		_exit(0);
