@@ -1,7 +1,5 @@
 /*
- * hash.c: SipHash-1-3 over two words, and how each key is packed into them.
- *
- * Packing is injective, also between the uses: the top byte of the second word is the use.
+ * hash.c: SipHash-1-3 over two words, and what it is used for.
  */
 #include "hash.h"
 
@@ -54,53 +52,10 @@ uint64_t sn_hash2(const struct sn_hash_key *key, uint64_t a, uint64_t b)
 	return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
 }
 
-/* use | realm | proto | 0 | first port | second port */
-static inline uint64_t second_word(enum sn_hash_use use, uint8_t realm, uint8_t proto, uint16_t port1, uint16_t port2)
-{
-	return (uint64_t)use << 56 | (uint64_t)realm << 48 | (uint64_t)proto << 40 | (uint64_t)port1 << 16 | port2;
-}
-
-static inline uint64_t first_word(uint32_t addr1, uint32_t addr2)
-{
-	return (uint64_t)addr1 << 32 | addr2;
-}
-
-uint32_t sn_hash_shard(const struct sn_hash_key *key, uint8_t realm, uint32_t inside_be32, uint32_t shards)
-{
-	uint64_t hash = sn_hash2(key, first_word(inside_be32, 0), second_word(SN_HASH_SHARD, realm, 0, 0, 0));
-
-	return (uint32_t)hash & (shards - 1);
-}
-
-uint64_t sn_hash_flow_inside(const struct sn_hash_key *key, uint8_t realm, uint8_t proto, uint32_t inside_be32,
-			     uint16_t inside_port_be16, uint32_t remote_be32, uint16_t remote_port_be16)
-{
-	return sn_hash2(key, first_word(inside_be32, remote_be32),
-			second_word(SN_HASH_FLOW_INSIDE, realm, proto, inside_port_be16, remote_port_be16));
-}
-
-uint64_t sn_hash_flow_outside(const struct sn_hash_key *key, uint8_t proto, uint32_t remote_be32,
-			      uint16_t remote_port_be16, uint32_t public_be32, uint16_t public_port_be16)
-{
-	return sn_hash2(key, first_word(public_be32, remote_be32),
-			second_word(SN_HASH_FLOW_OUTSIDE, 0, proto, public_port_be16, remote_port_be16));
-}
-
-uint64_t sn_hash_binding(const struct sn_hash_key *key, uint8_t realm, uint8_t proto, uint32_t inside_be32,
-			 uint16_t inside_port_be16)
-{
-	return sn_hash2(key, first_word(inside_be32, 0), second_word(SN_HASH_BINDING, realm, proto, inside_port_be16, 0));
-}
-
-uint64_t sn_hash_subscriber(const struct sn_hash_key *key, uint8_t realm, uint32_t inside_be32)
-{
-	return sn_hash2(key, first_word(inside_be32, 0), second_word(SN_HASH_SUBSCRIBER, realm, 0, 0, 0));
-}
-
 uint64_t sn_hash_port(const struct sn_hash_key *key, uint8_t realm, uint32_t inside_be32, uint8_t proto,
 		      uint16_t inside_port_be16)
 {
 	enum sn_hash_use use = proto == 0 && inside_port_be16 == 0 ? SN_HASH_ADDRESS : SN_HASH_PORT;
 
-	return sn_hash2(key, first_word(inside_be32, 0), second_word(use, realm, proto, inside_port_be16, 0));
+	return sn_hash2(key, sn_hash_low(inside_be32, 0), sn_hash_high(use, realm, proto, inside_port_be16, 0));
 }

@@ -27,7 +27,7 @@
 
 #define SN_MAGIC 0x74616e6472616873ull /* "shardnat" */
 #define SN_ABI_MAJOR 1
-#define SN_ABI_MINOR 0
+#define SN_ABI_MINOR 1
 
 /* Everything that decides sizes; fixed when the region is made. */
 struct sn_geometry {

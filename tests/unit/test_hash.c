@@ -1,5 +1,5 @@
 /*
- * test_hash.c: SipHash-1-3 against vectors of two other implementations, and that no two keys are packed alike.
+ * test_hash.c: SipHash-1-3 and the AES rounds against vectors of other implementations, the AES instructions against plain C, and that no two keys are packed alike.
  */
 #include <criterion/criterion.h>
 
@@ -20,7 +20,31 @@ Test(hash, vectors)
 	cr_assert_eq(sn_hash2(&count, 0x0123456789abcdef, 0xfedcba9876543210), 0x6511d8f212065f8b);
 }
 
-Test(hash, avalanche)
+/* A Python implementation whose round gives FIPS 197's appendix B. */
+Test(hash, block_vectors)
+{
+	struct sn_hash_key zero = { 0, 0 };
+	struct sn_hash_key count = { 0x0706050403020100, 0x0f0e0d0c0b0a0908 };
+
+	cr_assert_eq(sn_hash_block_portable(&zero, 0, 0), 0xfc15b14cf8fef331);
+	cr_assert_eq(sn_hash_block_portable(&count, 0, 0), 0x39c90f67c9ac41c6);
+	cr_assert_eq(sn_hash_block_portable(&count, UINT64_MAX, UINT64_MAX), 0x7363f212b19787b7);
+	cr_assert_eq(sn_hash_block_portable(&count, 0x0123456789abcdef, 0xfedcba9876543210), 0x4dacaabcf6719e68);
+}
+
+Test(hash, instructions_and_plain_c_agree)
+{
+	uint64_t rng = seed_start(2);
+
+	for (int i = 0; i < 10000; i++) {
+		struct sn_hash_key key = { seed_next(&rng), seed_next(&rng) };
+		uint64_t a = seed_next(&rng), b = seed_next(&rng);
+
+		cr_assert_eq(sn_hash_block(&key, a, b), sn_hash_block_portable(&key, a, b));
+	}
+}
+
+static void expect_avalanche(uint64_t (*hash)(const struct sn_hash_key *key, uint64_t a, uint64_t b))
 {
 	uint64_t rng = seed_start(1);
 	uint64_t flipped = 0;
@@ -28,12 +52,18 @@ Test(hash, avalanche)
 	for (int i = 0; i < 1000; i++) {
 		struct sn_hash_key key = { seed_next(&rng), seed_next(&rng) };
 		uint64_t a = seed_next(&rng), b = seed_next(&rng), bit = 1ull << seed_below(&rng, 64);
-		uint64_t h = sn_hash2(&key, a, b);
+		uint64_t h = hash(&key, a, b);
 
-		flipped += (uint64_t)__builtin_popcountll(h ^ sn_hash2(&key, a ^ bit, b));
-		flipped += (uint64_t)__builtin_popcountll(h ^ sn_hash2(&key, a, b ^ bit));
+		flipped += (uint64_t)__builtin_popcountll(h ^ hash(&key, a ^ bit, b));
+		flipped += (uint64_t)__builtin_popcountll(h ^ hash(&key, a, b ^ bit));
 	}
 	cr_assert(flipped > 62000 && flipped < 66000, "%llu of 128000 bits", (unsigned long long)flipped);
+}
+
+Test(hash, avalanche)
+{
+	expect_avalanche(sn_hash2);
+	expect_avalanche(sn_hash_block);
 }
 
 static int by_value(const void *a, const void *b)
