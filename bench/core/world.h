@@ -1,0 +1,75 @@
+/*
+ * world.h: a region with live flows and the workers that own it, as a node has them: 16 shards, rules, quotas, events, routes and
+ * neighbours, huge pages where there are any; packets go in and out by memory ports. Every change is made by packets
+ * and commands through the production turn.
+ */
+#ifndef BENCH_WORLD_H
+#define BENCH_WORLD_H
+
+#include "floor.h"
+#include "io/mem.h"
+#include "packet.h"
+#include "worker/worker.h"
+
+#define WORLD_WORKERS_MAX 2
+#define WORLD_BATCH 1024  /* packets put in at a time */
+
+struct plan {
+	char label[8];          /* "1m" */
+	uint32_t flows;         /* that are visited */
+	uint32_t subscribers;
+	uint32_t workers;
+	uint8_t proto;          /* 6, 17, or 0 for half and half */
+	uint32_t block_size;
+	uint32_t blocks;        /* limit per subscriber */
+	uint32_t ports;         /* per subscriber that the pool must have room for */
+	uint32_t spare;         /* flows that may be open beside those */
+};
+
+/* One worker with a port inside and one outside. */
+struct lane {
+	struct sn_worker *worker;
+	int umem_fd;
+};
+
+struct world {
+	struct plan plan;
+	void *mem;              /* region, then the floor's */
+	size_t size_b;
+	bool huge;
+	struct sn_region region;
+	struct floor floor;
+	struct lane lanes[WORLD_WORKERS_MAX];
+	struct tuple *tuples;
+	uint32_t live;          /* of them */
+	uint32_t opened;        /* tuple_of() numbers used so far */
+	uint64_t cursors[SN_SHARDS_MAX]; /* of events read */
+	uint64_t random;
+	uint64_t lost;          /* packets that did not end as expected */
+};
+
+/* Huge pages that a world needs. */
+uint32_t world_pages(const struct plan *p);
+
+/* Makes it, without flows (traffic.h opens them). 0 or -errno. */
+int world_make(struct world *w, const struct plan *p);
+void world_free(struct world *w);
+
+/* Timeouts: a flow without a reply is over at once, or lives long. */
+void world_be_short(struct world *w, bool is_short);
+
+static inline uint32_t world_random(struct world *w)
+{
+	w->random ^= w->random << 13;
+	w->random ^= w->random >> 7;
+	w->random ^= w->random << 17;
+	return (uint32_t)(w->random >> 32);
+}
+
+/* A random number below n. */
+static inline uint32_t world_below(struct world *w, uint32_t n)
+{
+	return (uint32_t)((uint64_t)world_random(w) * n >> 32);
+}
+
+#endif
