@@ -22,6 +22,15 @@ static inline void *step_memory(size_t size_b)
 	return mem == MAP_FAILED ? NULL : mem;
 }
 
+/* SN_STRIDE=n looks after every n-th instruction alone: for the sanitizers, whose code has many more of them. */
+static inline unsigned long step_stride(void)
+{
+	const char *from = getenv("SN_STRIDE");
+	unsigned long stride = from ? strtoul(from, NULL, 0) : 1;
+
+	return stride ? stride : 1;
+}
+
 /*
  * Calls change(arg) in a child. look(ctx) is called in this process each time an instruction has changed the memory. Returns how
  * often that was, or -1 if the child did not end well (or may not be traced).
@@ -29,6 +38,7 @@ static inline void *step_memory(size_t size_b)
 static inline int step_through(const void *mem, size_t size_b, void (*change)(void *), void *arg, void (*look)(void *),
 			       void *ctx)
 {
+	unsigned long stride = step_stride(), steps = 0;
 	uint8_t *last = malloc(size_b);
 	int status, changes = 0;
 	pid_t child = fork();
@@ -44,7 +54,7 @@ static inline int step_through(const void *mem, size_t size_b, void (*change)(vo
 	while (child > 0 && waitpid(child, &status, 0) == child && WIFSTOPPED(status)) {
 		int sig = WSTOPSIG(status) == SIGTRAP || WSTOPSIG(status) == SIGSTOP ? 0 : WSTOPSIG(status);
 
-		if (memcmp(last, mem, size_b) != 0) {
+		if (++steps % stride == 0 && memcmp(last, mem, size_b) != 0) {
 			memcpy(last, mem, size_b);
 			changes++;
 			look(ctx);
