@@ -1,6 +1,6 @@
 /*
- * io.h: packet input and output, one small interface. Implementations: xsk (AF_XDP), mem (frames from memory, for tests and
- * benchmarks).
+ * io.h: packet input and output, one small interface. Implementations: xsk (AF_XDP), uring (io_uring over packet sockets and
+ * TUN devices), mem (frames from memory, for tests and benchmarks).
  *
  * A port is one queue of one interface. Frames belong to the worker's UMEM and are named by number: rx gives frames into the
  * caller's hands (SN_FRAME_WORK), tx takes them out of them. Everything is for one thread; nothing blocks.
@@ -41,11 +41,17 @@ struct sn_io_ops {
 	uint32_t (*kick)(struct sn_port *p);
 	/* Whether input is waiting, without taking it. */
 	bool (*pending)(const struct sn_port *p);
+	/* A successor, before sn_umem_reclaim: corrects the states of the frames that a killed worker's port left. */
+	void (*recover)(struct sn_port *p);
+	/* Frames that the kernel has now, for receiving and for sending, by the port's own books; after recover they equal the states. */
+	void (*owed)(const struct sn_port *p, uint32_t *ret_fill, uint32_t *ret_tx);
 };
 
 static inline uint32_t sn_rx(struct sn_port *p, struct sn_desc *descs, uint32_t max) { return p->ops->rx(p, descs, max); }
 static inline uint32_t sn_tx(struct sn_port *p, const struct sn_desc *descs, uint32_t n) { return p->ops->tx(p, descs, n); }
 static inline uint32_t sn_kick(struct sn_port *p) { return p->ops->kick(p); }
 static inline bool sn_pending(const struct sn_port *p) { return p->ops->pending(p); }
+static inline void sn_recover(struct sn_port *p) { p->ops->recover(p); }
+static inline void sn_owed(const struct sn_port *p, uint32_t *ret_fill, uint32_t *ret_tx) { p->ops->owed(p, ret_fill, ret_tx); }
 
 #endif

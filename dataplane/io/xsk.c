@@ -251,7 +251,7 @@ static bool xsk_pending(const struct sn_port *p)
 }
 
 static const struct sn_io_ops xsk_ops = {
-	.rx = xsk_rx, .tx = xsk_tx, .kick = xsk_kick, .pending = xsk_pending,
+	.rx = xsk_rx, .tx = xsk_tx, .kick = xsk_kick, .pending = xsk_pending, .recover = sn_xsk_recover, .owed = sn_xsk_owed,
 };
 
 /*

@@ -3,8 +3,6 @@
  */
 #include "worker/worker.h"
 
-#include "io/xsk.h"
-
 #include <errno.h>
 #include <stdlib.h>
 
@@ -80,7 +78,7 @@ static void count_astray(struct sn_worker *w)
 	for (uint32_t i = 0; i < w->port_count; i++) {
 		uint32_t fill_of_port, tx_of_port;
 
-		sn_xsk_owed(&w->ports[i], &fill_of_port, &tx_of_port);
+		sn_owed(&w->ports[i], &fill_of_port, &tx_of_port);
 		fill += fill_of_port;
 		tx += tx_of_port;
 	}
@@ -92,7 +90,7 @@ static void count_astray(struct sn_worker *w)
 static void take_over_frames(struct sn_worker *w)
 {
 	for (uint32_t i = 0; i < w->port_count; i++)
-		sn_xsk_recover(&w->ports[i]);
+		sn_recover(&w->ports[i]);
 	sn_handoff_recover(w);
 	sn_umem_reclaim(&w->umem[w->number]);
 	count_astray(w);

@@ -2,7 +2,10 @@
  * main.c: shardnat-worker. Started by the supervisor with every descriptor it needs; maps them, takes over from whoever had
  * its shards before, closes the sandbox behind it, and forwards until SIGTERM.
  *
- *     shardnat-worker --instance NAME --worker N --region FD --umem FD,... --wake FD,... --xsk FD:INTERFACE:QUEUE ...
+ *     shardnat-worker --instance NAME --worker N --region FD --umem FD,... --wake FD,... [--xsk FD:INTERFACE:QUEUE ...]
+ *         [--uring FD:INTERFACE:QUEUE:KIND ...]          KIND: packet, tun
+ *
+ * A socket's number among all of them, in the order of the command line, is its index in the packet memory.
  */
 #include "worker/worker.h"
 
@@ -17,6 +20,12 @@
 #include <string.h>
 #include <unistd.h>
 
+struct socket {
+	int fd;
+	unsigned interface, queue;
+	enum sn_uring_kind kind; /* SN_URING_KINDS: AF_XDP */
+};
+
 struct options {
 	const char *instance;
 	uint32_t worker;
@@ -24,8 +33,8 @@ struct options {
 	int umem_fds[SN_WORKERS_MAX];
 	int wake_fds[SN_WORKERS_MAX + 1];
 	uint32_t umems, wakes;
-	struct { int fd; unsigned interface, queue; } xsk[SN_SOCKETS_MAX];
-	uint32_t sockets;
+	struct socket sockets[SN_SOCKETS_MAX];
+	uint32_t socket_count;
 };
 
 static volatile sig_atomic_t stop;
@@ -57,14 +66,18 @@ static bool parse_fds(const char *arg, int *fds, uint32_t max, uint32_t *ret_n)
 	return true;
 }
 
-static bool parse_xsk(const char *arg, struct options *o)
+static bool parse_socket(const char *arg, bool uring, struct options *o)
 {
-	if (o->sockets == SN_SOCKETS_MAX)
+	struct socket *k = &o->sockets[o->socket_count];
+	char kind[8] = "";
+
+	if (o->socket_count == SN_SOCKETS_MAX)
 		return false;
-	if (sscanf(arg, "%d:%u:%u", &o->xsk[o->sockets].fd, &o->xsk[o->sockets].interface,
-		   &o->xsk[o->sockets].queue) != 3)
+	if (sscanf(arg, "%d:%u:%u:%7s", &k->fd, &k->interface, &k->queue, kind) != (uring ? 4 : 3))
 		return false;
-	return o->xsk[o->sockets++].interface < SN_INTERFACES_MAX;
+	k->kind = sn_uring_kind(kind);
+	o->socket_count++;
+	return k->interface < SN_INTERFACES_MAX && uring == (k->kind != SN_URING_KINDS);
 }
 
 static bool parse_options(int argc, char **argv, struct options *o)
@@ -72,7 +85,8 @@ static bool parse_options(int argc, char **argv, struct options *o)
 	static const struct option longs[] = {
 		{ "instance", required_argument, NULL, 'i' }, { "worker", required_argument, NULL, 'n' },
 		{ "region", required_argument, NULL, 'r' },   { "umem", required_argument, NULL, 'u' },
-		{ "wake", required_argument, NULL, 'w' },     { "xsk", required_argument, NULL, 'x' }, { 0 }
+		{ "wake", required_argument, NULL, 'w' },     { "xsk", required_argument, NULL, 'x' },
+		{ "uring", required_argument, NULL, 'g' },    { 0 }
 	};
 	bool ok = true;
 	int c;
@@ -86,7 +100,8 @@ static bool parse_options(int argc, char **argv, struct options *o)
 		case 'r': o->region_fd = atoi(optarg); break;
 		case 'u': ok = parse_fds(optarg, o->umem_fds, SN_WORKERS_MAX, &o->umems); break;
 		case 'w': ok = parse_fds(optarg, o->wake_fds, SN_WORKERS_MAX + 1, &o->wakes); break;
-		case 'x': ok = parse_xsk(optarg, o); break;
+		case 'x': ok = parse_socket(optarg, false, o); break;
+		case 'g': ok = parse_socket(optarg, true, o); break;
 		default: ok = false;
 		}
 	}
@@ -126,21 +141,53 @@ static int join_umems(struct sn_worker *w, const struct options *o)
 	return 0;
 }
 
+static bool has_tun(const struct options *o)
+{
+	for (uint32_t i = 0; i < o->socket_count; i++)
+		if (o->sockets[i].kind == SN_URING_TUN)
+			return true;
+	return false;
+}
+
+/* Frames of one port that wait for packets: half of all are shared out. */
+static uint32_t depth_of(const struct sn_umem *umem, const struct options *o)
+{
+	uint32_t depth = 64;
+
+	while (depth < 1024 && depth * 2 * o->socket_count <= umem->frame_count / 2)
+		depth *= 2;
+	return depth;
+}
+
+static int join_port(struct sn_worker *w, const struct options *o, uint32_t i)
+{
+	const struct socket *k = &o->sockets[i];
+	struct sn_umem *umem = &w->umem[o->worker];
+	int err;
+
+	if (k->kind != SN_URING_KINDS)
+		return sn_uring_join(w->uring, k->fd, k->kind, i, depth_of(umem, o), (uint16_t)k->interface,
+				     (uint16_t)k->queue, &w->ports[i]);
+	err = sn_xsk_join(k->fd, i, umem, (uint16_t)k->interface, (uint16_t)k->queue, &w->ports[i]);
+	return err ? err : sn_uring_watch(w->uring, k->fd, false);
+}
+
 static int join_ports(struct sn_worker *w, const struct options *o)
 {
-	memset(w->port_of_interface, 0xff, sizeof(w->port_of_interface));
-	for (uint32_t i = 0; i < o->sockets; i++) {
-		uint16_t interface = (uint16_t)o->xsk[i].interface;
-		int err = sn_xsk_join(o->xsk[i].fd, i, &w->umem[o->worker], interface, (uint16_t)o->xsk[i].queue,
-				      &w->ports[i]);
+	int err = sn_uring_open(&w->umem[o->worker], has_tun(o), &w->uring);
 
-		if (err)
-			return err;
+	if (!err)
+		err = sn_uring_watch(w->uring, o->wake_fds[o->worker], true);
+	memset(w->port_of_interface, 0xff, sizeof(w->port_of_interface));
+	for (uint32_t i = 0; i < o->socket_count && !err; i++) {
+		uint16_t interface = (uint16_t)o->sockets[i].interface;
+
+		err = join_port(w, o, i);
 		w->port_count++;
 		if (w->port_of_interface[interface] == UINT16_MAX)
 			w->port_of_interface[interface] = (uint16_t)i;
 	}
-	return 0;
+	return err;
 }
 
 int main(int argc, char **argv)
@@ -164,9 +211,7 @@ int main(int argc, char **argv)
 	if ((err = sn_worker_init(&worker, o.worker)))
 		return fail(&o, "cannot set up", err);
 	if ((err = join_ports(&worker, &o)))
-		return fail(&o, "cannot map an AF_XDP socket", err);
-	if ((err = sn_sleep_init(&worker)))
-		return fail(&o, "cannot set up io_uring", err);
+		return fail(&o, "cannot join its sockets", err);
 	if ((err = sn_sandbox_enter()))
 		return fail(&o, "cannot enter the sandbox", err);
 	sn_worker_take_over(&worker);

@@ -12,9 +12,7 @@ int sn_sandbox_enter(void)
 		SCMP_SYS(sendto),         /* wake an AF_XDP socket's transmit side */
 		SCMP_SYS(recvfrom),       /* and its receive side */
 		SCMP_SYS(getsockopt),     /* XDP_STATISTICS */
-		SCMP_SYS(poll),           /* liburing, without a ring wait */
 		SCMP_SYS(io_uring_enter), /* sleep */
-		SCMP_SYS(read),           /* the eventfd */
 		SCMP_SYS(write),          /* others' eventfds; a last word on standard error */
 		SCMP_SYS(clock_gettime),  /* where the vDSO cannot serve */
 		SCMP_SYS(rt_sigreturn),   /* SIGTERM's handler */

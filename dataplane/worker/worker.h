@@ -10,11 +10,9 @@
 #ifndef SN_WORKER_H
 #define SN_WORKER_H
 
-#include "io/io.h"
+#include "io/uring.h"
 #include "nat/nat.h"
 #include "ring.h"
-
-#include <liburing.h>
 
 #define SN_WAITING_MAX 256
 
@@ -52,7 +50,7 @@ struct sn_worker {
 	uint16_t ip_id;
 	uint32_t tick_ds;                              /* when ticks were last done */
 	uint32_t idle_rounds;
-	struct io_uring uring;
+	struct sn_uring *uring;
 };
 
 /* --- burst.c --- */
@@ -109,7 +107,6 @@ uint32_t sn_command_run(struct sn_worker *w);
 
 /* --- sleep.c --- */
 
-int sn_sleep_init(struct sn_worker *w);
 
 /* Sleeps until a port, the eventfd or a signal wants us, at most timeout_ms. */
 void sn_sleep(struct sn_worker *w, uint32_t timeout_ms);
