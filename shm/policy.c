@@ -15,7 +15,10 @@ struct profile {
 };
 
 static const struct profile profiles[] = {
-	/* RFC 8512's defaults: trans-open until established, trans-close from the first FIN on. */
+	/*
+	 * RFC 8512's defaults: trans-open until established, trans-close from the first FIN on. Data that nobody has acknowledged
+	 * does not shorten an established connection's life (RFC 5382 REQ-5).
+	 */
 	{ "rfc", 0, {
 		[SN_T_UDP] = S(300),
 		[SN_T_UDP_STREAM] = S(300),
@@ -30,7 +33,7 @@ static const struct profile profiles[] = {
 		[SN_T_TCP_CLOSE] = S(240),
 		[SN_T_TCP_SYN_SENT2] = S(240),
 		[SN_T_TCP_MAX_RETRANS] = S(300),
-		[SN_T_TCP_UNACK] = S(300),
+		[SN_T_TCP_UNACK] = S(7440),
 	} },
 	/* The defaults of nf_conntrack's sysctls. */
 	{ "netfilter", 1, {

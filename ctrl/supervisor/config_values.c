@@ -198,6 +198,9 @@ static int read_timeouts(struct sn_config *c, struct sn_error *err)
 					"rfc or netfilter");
 	for (int t = 0; t < SN_T_COUNT && !e; t++)
 		e = read_timeout(c, (enum sn_timeout)t, y->value[t], err);
+	/* Streams are netfilter's idea: without it there is one time for UDP. */
+	if (!y->value[SN_T_UDP_STREAM] && (!y->profile || !strcmp(y->profile, "rfc")))
+		c->timeouts.timeout_ds[SN_T_UDP_STREAM] = c->timeouts.timeout_ds[SN_T_UDP];
 	return e;
 }
 

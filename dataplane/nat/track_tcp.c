@@ -275,7 +275,7 @@ static void commit_unreplied(const struct sn_segment *s, const struct step *step
 	else if (s->cls == SN_TCPC_SYN && step->from == SS)
 		r->timeout_ds = 0;
 	else if (step->to == ES)
-		r->timeout_ds = SN_MIN(r->timeout_ds, policy->timeout_ds[SN_T_TCP_UNACK]);
+		r->timeout_ds = SN_MIN(r->timeout_ds, policy->timeout_ds[SN_T_TCP_MAX_RETRANS]);
 }
 
 /* The segment is accepted: state, status and timeout follow. */
@@ -318,8 +318,8 @@ static struct sn_track out_of_window(struct sn_flow *f, const struct sn_segment 
 		return r;
 	if (last_dir(t) == s->dir || (last != SN_TCPC_FIN && last != SN_TCPC_RST))
 		set_last(t, s);
-	else if (left_ds >= CUT_ABOVE_DS && (uint32_t)left_ds > policy->timeout_ds[SN_T_TCP_UNACK])
-		r.timeout_ds = policy->timeout_ds[SN_T_TCP_UNACK];
+	else if (left_ds >= CUT_ABOVE_DS && (uint32_t)left_ds > policy->timeout_ds[SN_T_TCP_MAX_RETRANS])
+		r.timeout_ds = policy->timeout_ds[SN_T_TCP_MAX_RETRANS];
 	return r;
 }
 

@@ -115,6 +115,22 @@ Test(config, smallest_has_the_defaults)
 	sn_config_fini(&c);
 }
 
+Test(config, one_time_for_udp_in_the_rfc_profile)
+{
+	struct sn_config c;
+	struct sn_error err = { "" };
+
+	cr_assert_eq(load(SMALLEST "timeouts: { udp: 130 }\n", &c, &err), 0, "%s", err.text);
+	cr_expect_eq(c.timeouts.timeout_ds[SN_T_UDP_STREAM], 1300);
+	sn_config_fini(&c);
+	cr_assert_eq(load(SMALLEST "timeouts: { udp: 130, udp-stream: 200 }\n", &c, &err), 0, "%s", err.text);
+	cr_expect_eq(c.timeouts.timeout_ds[SN_T_UDP_STREAM], 2000);
+	sn_config_fini(&c);
+	cr_assert_eq(load(SMALLEST "timeouts: { profile: netfilter, udp: 130 }\n", &c, &err), 0, "%s", err.text);
+	cr_expect_eq(c.timeouts.timeout_ds[SN_T_UDP_STREAM], 1200);
+	sn_config_fini(&c);
+}
+
 Test(config, every_key)
 {
 	struct sn_config c;

@@ -44,6 +44,7 @@ Test(policy, profiles)
 	cr_assert_eq(policy.timeout_ds[SN_T_UDP], 3000);
 	cr_assert_eq(policy.timeout_ds[SN_T_UDP_STREAM], 3000);
 	cr_assert_eq(policy.timeout_ds[SN_T_TCP_ESTABLISHED], 74400);
+	cr_assert_eq(policy.timeout_ds[SN_T_TCP_UNACK], 74400);
 	cr_assert_eq(policy.timeout_ds[SN_T_TCP_SYN_SENT2], 2400);
 	cr_assert_eq(sn_policy_profile(&policy, "RFC"), -EINVAL);
 	cr_assert_eq(policy.timeout_ds[SN_T_ICMP], 600, "untouched");
