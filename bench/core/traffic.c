@@ -60,8 +60,7 @@ static uint64_t run(struct world *w)
 	return spent_ns() - start;
 }
 
-/* Takes out what was sent; frames are free again. How many. */
-static uint32_t collect(struct world *w)
+uint32_t traffic_collect(struct world *w)
 {
 	uint32_t n = 0;
 
@@ -77,18 +76,27 @@ static uint64_t run_batch(struct world *w, uint32_t put)
 {
 	uint64_t ns = run(w);
 
-	w->lost += put - collect(w);
+	w->lost += put - traffic_collect(w);
 	return ns;
 }
 
-static void put(struct world *w, struct tuple *t, enum packet_way way, uint32_t len_b, uint8_t tcp_flags)
+static void put_at(struct world *w, struct lane *l, struct tuple *t, enum packet_way way, uint32_t len_b, uint8_t tcp_flags)
 {
-	struct lane *l = lane_of(w, t->inside_be32);
 	uint8_t frame[PACKET_MAX_B];
 
 	packet_build(frame, len_b, t, way, tcp_flags);
 	if (!sn_mem_put(&l->worker->ports[way], frame, len_b))
 		w->lost++;
+}
+
+static void put(struct world *w, struct tuple *t, enum packet_way way, uint32_t len_b, uint8_t tcp_flags)
+{
+	put_at(w, lane_of(w, t->inside_be32), t, way, len_b, tcp_flags);
+}
+
+void traffic_put(struct world *w, struct lane *l, struct tuple *t, enum packet_way way)
+{
+	put_at(w, l, t, way, PACKET_MIN_B, SN_ACK);
 }
 
 /* --- opening --- */
@@ -153,7 +161,7 @@ static void skip_events(struct world *w)
 static void put_first(struct world *w)
 {
 	uint32_t n = w->opened++;
-	struct tuple t = tuple_of(n, w->plan.subscribers, w->plan.proto ? w->plan.proto : n & 1 ? 6 : 17);
+	struct tuple t = tuple_of(n, w->plan.subscribers, n < w->plan.tcp ? 6 : 17);
 
 	put(w, &t, PACKET_OUT, PACKET_MIN_B, t.proto == 6 ? SN_SYN : 0);
 }
@@ -303,7 +311,7 @@ static uint64_t count_changes(const struct world *w)
 }
 
 /* A bit per public port of the UDP plane: bound. Made beforehand, so that looking it up does not warm the port map. */
-static uint64_t *bound_ports(const struct world *w, enum sn_l4 l4)
+static uint64_t *bound_ports(const struct world *w)
 {
 	struct sn_ports ports = sn_region_ports(&w->region, SN_NONE);
 	uint64_t *bound = calloc((size_t)ports.address_count * SN_PORT_COUNT / 64, sizeof(*bound));
@@ -313,13 +321,13 @@ static uint64_t *bound_ports(const struct world *w, enum sn_l4 l4)
 		for (uint32_t place = 0; place < ports.block_size; place++) {
 			size_t bit = (size_t)b * ports.block_size + place;
 
-			if (sn_ports_binding(&ports, b, l4, (uint16_t)place) != SN_NONE)
+			if (sn_ports_binding(&ports, b, SN_L4_UDP, (uint16_t)place) != SN_NONE)
 				bound[bit / 64] |= 1ull << (bit % 64);
 		}
 	return bound;
 }
 
-static struct tuple unsolicited(struct world *w, const uint64_t *bound, uint8_t proto)
+static struct tuple unsolicited(struct world *w, const uint64_t *bound)
 {
 	uint32_t bit;
 
@@ -331,26 +339,25 @@ static struct tuple unsolicited(struct world *w, const uint64_t *bound, uint8_t 
 		.public_port_be16 = htons((uint16_t)(bit % SN_PORT_COUNT)),
 		.remote_be32 = htonl(0xc6120000u + world_below(w, 0x20000)),
 		.remote_port_be16 = htons((uint16_t)(1 + world_below(w, 65535))),
-		.proto = proto,
+		.proto = 17,
 	};
 }
 
 uint64_t traffic_unsolicited(struct world *w, uint32_t packets)
 {
-	uint8_t proto = w->plan.proto ? w->plan.proto : 17;
-	uint64_t *bound = bound_ports(w, sn_l4_of(proto));
+	uint64_t *bound = bound_ports(w);
 	uint64_t before = count_changes(w), ns = 0;
 	const uint64_t *dropped = &w->lanes[0].worker->stats->verdict[SN_V_NO_BINDING];
 	uint64_t dropped_before = *dropped;
 
 	for (uint32_t done = 0; done < packets; done += WORLD_BATCH) {
 		for (uint32_t i = 0; i < WORLD_BATCH; i++) {
-			struct tuple t = unsolicited(w, bound, proto);
+			struct tuple t = unsolicited(w, bound);
 
 			put(w, &t, PACKET_IN, PACKET_MIN_B, SN_ACK);
 		}
 		ns += run(w);
-		w->lost += collect(w);
+		w->lost += traffic_collect(w);
 	}
 	w->lost += packets - (*dropped - dropped_before) + (count_changes(w) - before);
 	free(bound);

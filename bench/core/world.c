@@ -35,11 +35,15 @@ static uint32_t power_at_least(uint32_t n, uint32_t min, uint32_t max)
 	return p;
 }
 
+static uint32_t blocks_of(const struct plan *p)
+{
+	return (p->ports + p->block_size - 1) / p->block_size;
+}
+
 /* Sizes beside the plan's are those of a configuration that says nothing about them. */
 static struct sn_geometry geometry_of(const struct plan *p)
 {
 	uint32_t usable = (SN_PORT_COUNT - SN_MAX(SN_PORT_FIRST, p->block_size)) / p->block_size;
-	uint32_t blocks = (p->ports + p->block_size - 1) / p->block_size;
 	uint32_t live = SN_MAX(p->flows, p->subscribers) + p->spare;
 
 	return (struct sn_geometry){
@@ -47,7 +51,7 @@ static struct sn_geometry geometry_of(const struct plan *p)
 		.workers = p->workers,
 		.flows = live,
 		.subscribers = p->subscribers,
-		.addresses = (uint32_t)((uint64_t)p->subscribers * blocks / usable) + 2,
+		.addresses = (uint32_t)((uint64_t)p->subscribers * blocks_of(p) / usable) + 2,
 		.block_size = p->block_size,
 		.events = 8192,
 		.held_ports = power_at_least(2 * (live / SHARDS), 1024, 1u << 20),
@@ -62,10 +66,16 @@ static size_t umem_b(void)
 	return round_up(sn_umem_footprint(FRAMES, FRAME_B));
 }
 
-uint32_t world_pages(const struct plan *p)
+size_t world_region_b(const struct plan *p)
 {
 	struct sn_geometry geo = geometry_of(p);
-	size_t all_b = round_up(sn_region_footprint(&geo)) + round_up(floor_footprint(p->flows)) + p->workers * umem_b();
+
+	return sn_region_footprint(&geo);
+}
+
+uint32_t world_pages(const struct plan *p)
+{
+	size_t all_b = round_up(world_region_b(p)) + round_up(floor_footprint(p->flows)) + p->workers * umem_b();
 
 	return (uint32_t)(all_b / HUGE_B);
 }
@@ -82,7 +92,7 @@ static void *map(size_t size_b, int flags)
 static int make_region(struct world *w)
 {
 	struct sn_geometry geo = geometry_of(&w->plan);
-	size_t region_b = round_up(sn_region_footprint(&geo));
+	size_t region_b = round_up(world_region_b(&w->plan));
 	int err;
 
 	w->size_b = region_b + round_up(floor_footprint(w->plan.flows));
@@ -129,7 +139,8 @@ static void give_policy(struct world *w, struct sn_policy *p, bool is_short)
 	p->timeout_ds[SN_T_UDP] = p->timeout_ds[SN_T_TCP_SYN_SENT] = is_short ? 1 : LONG_DS;
 	p->timeout_ds[SN_T_UDP_STREAM] = p->timeout_ds[SN_T_TCP_ESTABLISHED] = LONG_DS;
 	p->limits = (struct sn_limits){ .ports = { 16384, 16384, 16384 }, .flows = 65535, .flow_rate = 65535,
-					.blocks = w->plan.blocks, .outside_flows = 64, .hold_down_ds = 1200, .icmp_rate = 100 };
+					.blocks = blocks_of(&w->plan) + 3, .outside_flows = 64,
+					.hold_down_ds = w->plan.hold_down_ds, .icmp_rate = 100 };
 	p->interfaces[0] = (struct sn_interface){ .name = "inside", .mtu_b = 1500, .side = SN_INSIDE, .mac = { 2, 0, 0, 0, 2, 0 } };
 	p->interfaces[1] = (struct sn_interface){ .name = "outside", .mtu_b = 1500, .side = SN_OUTSIDE, .mac = { 2, 0, 0, 0, 2, 1 } };
 	p->pools[0] = (struct sn_pool){ .name = "pool", .addresses = w->region.geo.addresses };

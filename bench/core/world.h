@@ -19,14 +19,14 @@ struct plan {
 	uint32_t flows;         /* that are visited */
 	uint32_t subscribers;
 	uint32_t workers;
-	uint8_t proto;          /* 6, 17, or 0 for half and half */
+	uint32_t tcp;           /* the first so many are TCP, the others and those opened later UDP */
 	uint32_t block_size;
-	uint32_t blocks;        /* limit per subscriber */
-	uint32_t ports;         /* per subscriber that the pool must have room for */
+	uint32_t ports;         /* of one protocol, per subscriber: the pool has blocks for them */
+	uint32_t hold_down_ds;
 	uint32_t spare;         /* flows that may be open beside those */
 };
 
-/* One worker with a port inside and one outside. */
+/* One worker, with a port inside [0] and one outside [1]. */
 struct lane {
 	struct sn_worker *worker;
 	int umem_fd;
@@ -48,8 +48,9 @@ struct world {
 	uint64_t lost;          /* packets that did not end as expected */
 };
 
-/* Huge pages that a world needs. */
+/* Huge pages that a world needs, and bytes of its region. */
 uint32_t world_pages(const struct plan *p);
+size_t world_region_b(const struct plan *p);
 
 /* Makes it, without flows (traffic.h opens them). 0 or -errno. */
 int world_make(struct world *w, const struct plan *p);
