@@ -13,14 +13,9 @@
 /* So that one intent's notes suffice for all: three for each port, one for the tail. */
 #define RELEASE_MAX 30u
 
-static uint32_t address_slot(const struct sn_ports *p, uint32_t addr_be32)
-{
-	return (uint32_t)(addr_be32 * 0x9e3779b97f4a7c15ull >> 32) & (p->address_slot_count - 1);
-}
-
 int sn_ports_add_address(struct sn_ports *p, uint32_t index, uint32_t addr_be32, uint16_t pool)
 {
-	uint32_t slot = address_slot(p, addr_be32);
+	uint32_t slot = sn_ports_address_slot(p, addr_be32);
 	struct sn_address *a = &p->addresses[index];
 
 	if (index >= p->address_count)
@@ -37,36 +32,6 @@ int sn_ports_add_address(struct sn_ports *p, uint32_t index, uint32_t addr_be32,
 		return 0;
 	}
 	return -ENOSPC;
-}
-
-uint32_t sn_ports_address(const struct sn_ports *p, uint32_t addr_be32)
-{
-	uint32_t slot = address_slot(p, addr_be32);
-
-	for (uint32_t i = 0; i < p->address_slot_count; i++, slot = (slot + 1) & (p->address_slot_count - 1)) {
-		uint32_t index = p->address_slots[slot] - 1;
-
-		if (index == SN_NONE)
-			return SN_NONE;
-		if (index < p->address_count && p->addresses[index].addr_be32 == addr_be32 &&
-		    p->addresses[index].state != SN_ADDRESS_ABSENT)
-			return index;
-	}
-	return SN_NONE;
-}
-
-struct sn_block_owner sn_ports_owner(const struct sn_ports *p, uint32_t block)
-{
-	if (block >= sn_ports_block_count(p))
-		return (struct sn_block_owner){ 0 };
-	return sn_block_owner_unpack(atomic_load_explicit(&p->owners[block], memory_order_acquire));
-}
-
-uint32_t sn_ports_binding(const struct sn_ports *p, uint32_t block, enum sn_l4 l4, uint16_t place)
-{
-	if (block >= sn_ports_block_count(p) || l4 >= SN_L4_COUNT || place >= p->block_size)
-		return SN_NONE;
-	return sn_ports_map(p, block, l4)[place] - 1;
 }
 
 /* Blocks of an address that may be claimed: from the first one that lies above port 1023. */

@@ -100,6 +100,7 @@ struct sn_ports {
 	uint32_t address_count;       /* in the array, absent ones included */
 	uint32_t address_slot_count;  /* power of two */
 	uint32_t block_size;          /* power of two */
+	uint32_t block_shift;         /* its exponent, so that no packet divides */
 	uint32_t blocks_per_address;  /* 65536 / block_size; those under port 1024 are never claimed */
 	uint32_t hold_count;          /* power of two */
 };
@@ -107,23 +108,42 @@ struct sn_ports {
 /* Enters an address into array and hash, active (control, before workers start). index: its place in the array. -ENOSPC, -EEXIST. */
 int sn_ports_add_address(struct sn_ports *p, uint32_t index, uint32_t addr_be32, uint16_t pool);
 
+static inline uint32_t sn_ports_address_slot(const struct sn_ports *p, uint32_t addr_be32)
+{
+	return (uint32_t)(addr_be32 * 0x9e3779b97f4a7c15ull >> 32) & (p->address_slot_count - 1);
+}
+
 /* Index of a pool address, SN_NONE if it is none of ours. O(1). */
-uint32_t sn_ports_address(const struct sn_ports *p, uint32_t addr_be32);
+static inline uint32_t sn_ports_address(const struct sn_ports *p, uint32_t addr_be32)
+{
+	uint32_t slot = sn_ports_address_slot(p, addr_be32);
+
+	for (uint32_t i = 0; i < p->address_slot_count; i++, slot = (slot + 1) & (p->address_slot_count - 1)) {
+		uint32_t index = p->address_slots[slot] - 1;
+
+		if (index == SN_NONE)
+			return SN_NONE;
+		if (index < p->address_count && p->addresses[index].addr_be32 == addr_be32 &&
+		    p->addresses[index].state != SN_ADDRESS_ABSENT)
+			return index;
+	}
+	return SN_NONE;
+}
 
 /* The block of a port on an address (port in host order), and back. */
 static inline uint32_t sn_ports_block(const struct sn_ports *p, uint32_t address, uint16_t port)
 {
-	return address * p->blocks_per_address + port / p->block_size;
+	return address * p->blocks_per_address + (port >> p->block_shift);
 }
 
 static inline uint16_t sn_ports_first_port(const struct sn_ports *p, uint32_t block)
 {
-	return (uint16_t)(block % p->blocks_per_address * p->block_size);
+	return (uint16_t)((block & (p->blocks_per_address - 1)) << p->block_shift);
 }
 
 static inline uint32_t sn_ports_block_address(const struct sn_ports *p, uint32_t block)
 {
-	return block / p->blocks_per_address;
+	return block >> (16 - p->block_shift);
 }
 
 static inline uint32_t sn_ports_block_count(const struct sn_ports *p)
@@ -134,7 +154,7 @@ static inline uint32_t sn_ports_block_count(const struct sn_ports *p)
 /* Where the busy bits and the map words of a block and protocol are. */
 static inline uint64_t *sn_ports_busy(const struct sn_ports *p, uint32_t block, enum sn_l4 l4)
 {
-	return p->busy + ((size_t)block * SN_L4_COUNT + l4) * (p->block_size / 64);
+	return p->busy + ((size_t)block * SN_L4_COUNT + l4) * (p->block_size / 64u);
 }
 
 static inline uint32_t *sn_ports_map(const struct sn_ports *p, uint32_t block, enum sn_l4 l4)
@@ -143,13 +163,23 @@ static inline uint32_t *sn_ports_map(const struct sn_ports *p, uint32_t block, e
 }
 
 /* Owner of a block; acquire. An out of range block is free. */
-struct sn_block_owner sn_ports_owner(const struct sn_ports *p, uint32_t block);
+static inline struct sn_block_owner sn_ports_owner(const struct sn_ports *p, uint32_t block)
+{
+	if (block >= sn_ports_block_count(p))
+		return (struct sn_block_owner){ 0 };
+	return sn_block_owner_unpack(atomic_load_explicit(&p->owners[block], memory_order_acquire));
+}
 
 /*
  * The binding that has a public port, SN_NONE if it is free or held; only of a block that this process's worker owns
  * (others may read a word that is being changed; check stops or retries).
  */
-uint32_t sn_ports_binding(const struct sn_ports *p, uint32_t block, enum sn_l4 l4, uint16_t place);
+static inline uint32_t sn_ports_binding(const struct sn_ports *p, uint32_t block, enum sn_l4 l4, uint16_t place)
+{
+	if (block >= sn_ports_block_count(p) || l4 >= SN_L4_COUNT || place >= p->block_size)
+		return SN_NONE;
+	return sn_ports_map(p, block, l4)[place] - 1;
+}
 
 /*
  * Claims a free block of an address for a subscriber: the search starts at a place given by start (keyed hash), visits each

@@ -296,6 +296,7 @@ struct sn_ports sn_region_ports(const struct sn_region *r, uint32_t shard)
 		.address_count = r->geo.addresses,
 		.address_slot_count = 2,
 		.block_size = r->geo.block_size,
+		.block_shift = (uint32_t)__builtin_ctz(r->geo.block_size),
 		.blocks_per_address = SN_PORT_COUNT / r->geo.block_size,
 	};
 

@@ -31,11 +31,6 @@ void sn_shard_join(struct sn_shard *s, struct sn_region *r, uint32_t number)
 
 /* --- look-ups --- */
 
-static bool in_time(const struct sn_flow *f, uint32_t now_ds)
-{
-	return !sn_clock_due(atomic_load_explicit(&f->expires_ds, memory_order_relaxed), now_ds);
-}
-
 uint32_t sn_shard_find_inside(const struct sn_shard *s, uint64_t hash, uint8_t realm, uint8_t proto,
 			      uint32_t inside_be32, uint16_t inside_port_be16, uint32_t remote_be32,
 			      uint16_t remote_port_be16, uint32_t now_ds)
@@ -45,11 +40,9 @@ uint32_t sn_shard_find_inside(const struct sn_shard *s, uint64_t hash, uint8_t r
 
 	sn_index_walk(&s->flow_index, hash, &walk);
 	while ((n = sn_index_next(&s->flow_index, &walk)) != SN_NONE) {
-		const struct sn_flow *f = sn_flow_at(s, n);
-
-		if (f != NULL && f->inside_be32 == inside_be32 && f->remote_be32 == remote_be32 &&
-		    f->inside_port_be16 == inside_port_be16 && f->remote_port_be16 == remote_port_be16 &&
-		    f->proto == proto && f->realm == realm && in_time(f, now_ds))
+		if (n < s->region->flow_count &&
+		    sn_shard_is_inside(s, &s->region->flows[n], realm, proto, inside_be32, inside_port_be16,
+				       remote_be32, remote_port_be16, now_ds))
 			return n;
 	}
 	return SN_NONE;
@@ -64,11 +57,9 @@ uint32_t sn_shard_find_outside(const struct sn_shard *s, uint64_t hash, uint8_t 
 
 	sn_index_walk(&s->flow_index, hash, &walk);
 	while ((n = sn_index_next(&s->flow_index, &walk)) != SN_NONE) {
-		const struct sn_flow *f = sn_flow_at(s, n);
-
-		if (f != NULL && f->public_be32 == public_be32 && f->remote_be32 == remote_be32 &&
-		    f->public_port_be16 == public_port_be16 && f->remote_port_be16 == remote_port_be16 &&
-		    f->proto == proto && in_time(f, now_ds))
+		if (n < s->region->flow_count &&
+		    sn_shard_is_outside(s, &s->region->flows[n], proto, remote_be32, remote_port_be16, public_be32,
+					public_port_be16, now_ds))
 			return n;
 	}
 	return SN_NONE;
@@ -235,7 +226,6 @@ void sn_shard_close(struct sn_shard *s, uint32_t flow, enum sn_reason reason, co
 	e = sn_shard_event(s, flow, now_ns);
 	e.type = SN_EVENT_DESTROY;
 	e.reason = (uint8_t)reason;
-	e.timeout_ds = 0;
 	sn_intent_begin(w, SN_INTENT_CLOSE, flow, atomic_load_explicit(&f->gen, memory_order_relaxed));
 	sn_index_remove(&s->flow_index, w, sn_flow_hash_in(s, f), flow);
 	sn_index_remove(&s->flow_index, w, sn_flow_hash_out(s, f), flow);
@@ -255,7 +245,8 @@ bool sn_shard_expire(struct sn_shard *s, uint32_t flow, uint32_t gen, const stru
 {
 	const struct sn_flow *f = sn_flow_at(s, flow);
 
-	if (f == NULL || atomic_load_explicit(&f->gen, memory_order_relaxed) != gen || in_time(f, sn_clock_ds(now_ns)))
+	if (f == NULL || atomic_load_explicit(&f->gen, memory_order_relaxed) != gen ||
+	    sn_shard_in_time(s, f, sn_clock_ds(now_ns)))
 		return false;
 	sn_shard_close(s, flow, SN_REASON_EXPIRED, policy, now_ns);
 	return true;

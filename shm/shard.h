@@ -38,6 +38,32 @@ uint32_t sn_shard_rebuild(struct sn_shard *s);
 
 /* --- look-ups: numbers, SN_NONE if there is none. Flows past their timeout are not found. --- */
 
+/* Whether a record is alive, of this shard, and not past its timeout. */
+static inline bool sn_shard_in_time(const struct sn_shard *s, const struct sn_flow *f, uint32_t now_ds)
+{
+	return (atomic_load_explicit(&f->gen, memory_order_relaxed) & 1) && f->shard == s->number &&
+	       !sn_clock_due(atomic_load_explicit(&f->expires_ds, memory_order_relaxed), now_ds);
+}
+
+/* Whether a record of the region is the flow with these ends, seen from inside, and from outside. */
+static inline bool sn_shard_is_inside(const struct sn_shard *s, const struct sn_flow *f, uint8_t realm, uint8_t proto,
+				      uint32_t inside_be32, uint16_t inside_port_be16, uint32_t remote_be32,
+				      uint16_t remote_port_be16, uint32_t now_ds)
+{
+	return f->inside_be32 == inside_be32 && f->remote_be32 == remote_be32 &&
+	       f->inside_port_be16 == inside_port_be16 && f->remote_port_be16 == remote_port_be16 &&
+	       f->proto == proto && f->realm == realm && sn_shard_in_time(s, f, now_ds);
+}
+
+static inline bool sn_shard_is_outside(const struct sn_shard *s, const struct sn_flow *f, uint8_t proto,
+				       uint32_t remote_be32, uint16_t remote_port_be16, uint32_t public_be32,
+				       uint16_t public_port_be16, uint32_t now_ds)
+{
+	return f->public_be32 == public_be32 && f->remote_be32 == remote_be32 &&
+	       f->public_port_be16 == public_port_be16 && f->remote_port_be16 == remote_port_be16 &&
+	       f->proto == proto && sn_shard_in_time(s, f, now_ds);
+}
+
 uint32_t sn_shard_find_inside(const struct sn_shard *s, uint64_t hash, uint8_t realm, uint8_t proto, uint32_t inside_be32,
 			      uint16_t inside_port_be16, uint32_t remote_be32, uint16_t remote_port_be16, uint32_t now_ds);
 uint32_t sn_shard_find_outside(const struct sn_shard *s, uint64_t hash, uint8_t proto, uint32_t remote_be32,

@@ -36,9 +36,12 @@ struct sn_job {
 	uint16_t interface;   /* it came in by: index in the policy */
 	bool from_inside;
 	bool hairpin;         /* translated outwards already; its TTL is lowered */
+	bool to_pool;         /* from inside: it is addressed to a pool address of ours */
 	uint8_t realm;
+	uint8_t verdict;      /* enum sn_verdict, as far as it has come */
 	uint32_t shard;       /* that decides */
 	uint32_t block;       /* from outside, to a pool address: the block of the port, SN_NONE for pass-through */
+	uint32_t flow;        /* probably its flow's number: not compared yet; SN_NONE */
 	uint64_t hash;        /* of its key in that shard's flow index */
 	/* The ends as its key has them; of an ICMP error, those of the packet that it quotes. Ports as in struct sn_flow. */
 	uint32_t inside_be32, remote_be32, public_be32;
@@ -62,9 +65,12 @@ enum sn_verdict sn_nat_steer(const struct sn_nat *nat, struct sn_job *job);
 /* Whether the job's shard is this worker's now; otherwise the worker that has it, SN_NONE if nobody has. */
 bool sn_nat_mine(const struct sn_nat *nat, uint32_t shard, uint32_t *ret_worker);
 
-/* Brings the first lines that translate will read near: the index bucket, then, on a second call round, the record. */
-void sn_nat_prefetch_bucket(const struct sn_nat *nat, const struct sn_job *job);
-void sn_nat_prefetch_record(const struct sn_nat *nat, const struct sn_job *job);
+/*
+ * The same for a burst of parsed packets, in stages, so that what each stage reads is on its way while others are worked on. job->verdict
+ * says which take part (SN_V_FORWARD) and becomes what steer says, or SN_V_TO_OWNER where the shard is not this worker's. Afterwards
+ * translate finds the lines that it reads near; nothing is decided yet, as packets of one burst may be of one flow.
+ */
+void sn_nat_steer_burst(const struct sn_nat *nat, struct sn_job *jobs, uint32_t n);
 
 /*
  * Decides, tracks and rewrites; the shard must be mine. SN_V_FORWARD: send it to the next hop in the job. SN_V_TO_OWNER: a

@@ -50,14 +50,15 @@ static void ends_inwards(struct sn_job *job, const struct sn_ip *ip, uint32_t *i
 	job->remote_port_be16 = query ? query_port(opposite_type(ip->icmp_type), ip->icmp_code) : ip->src_port_be16;
 }
 
-static enum sn_verdict steer_inside(const struct sn_nat *nat, struct sn_job *job)
+static enum sn_verdict aim_inside(const struct sn_nat *nat, struct sn_job *job)
 {
 	const struct sn_header *hdr = nat->region->hdr;
 
-	if (job->packet.kind == SN_PKT_ICMP_ERROR)
+	if (SN_UNLIKELY(job->packet.kind == SN_PKT_ICMP_ERROR))
 		ends_inwards(job, &job->packet.quote, &job->inside_be32, &job->inside_port_be16);
 	else
 		ends_outwards(job, &job->packet.ip, &job->inside_be32, &job->inside_port_be16);
+	job->to_pool = sn_ports_address(&nat->ports, job->packet.ip.dst_be32) != SN_NONE;
 	job->shard = sn_hash_shard(&hdr->key, job->realm, job->inside_be32, nat->region->geo.shards);
 	job->hash = sn_hash_flow_inside(&hdr->key, job->realm, job->proto, job->inside_be32, job->inside_port_be16,
 					job->remote_be32, job->remote_port_be16);
@@ -65,7 +66,7 @@ static enum sn_verdict steer_inside(const struct sn_nat *nat, struct sn_job *job
 }
 
 /* Pass-through: the public end is the inside end, so its address says the shard. */
-static enum sn_verdict steer_passed(const struct sn_nat *nat, struct sn_job *job)
+static enum sn_verdict aim_passed(const struct sn_nat *nat, struct sn_job *job)
 {
 	uint32_t rule = sn_policy_rule(nat->policy, job->public_be32);
 
@@ -77,46 +78,70 @@ static enum sn_verdict steer_passed(const struct sn_nat *nat, struct sn_job *job
 	return SN_V_FORWARD;
 }
 
-static enum sn_verdict steer_pool(const struct sn_nat *nat, struct sn_job *job, uint32_t address)
+static enum sn_verdict no_way_in(const struct sn_job *job, enum sn_verdict v)
 {
-	struct sn_block_owner owner;
-
-	job->block = sn_ports_block(&nat->ports, address, __builtin_bswap16(job->public_port_be16));
-	owner = sn_ports_owner(&nat->ports, job->block);
-	if (!owner.claimed || owner.shard >= nat->region->geo.shards)
-		return SN_V_NO_BINDING;
-	job->shard = owner.shard;
-	return SN_V_FORWARD;
+	return job->packet.kind == SN_PKT_ICMP_ERROR ? SN_V_ICMP_NO_FLOW : v;
 }
 
-static enum sn_verdict steer_outside(const struct sn_nat *nat, struct sn_job *job)
+static enum sn_verdict aim_outside(const struct sn_nat *nat, struct sn_job *job)
 {
-	enum sn_verdict v;
 	uint32_t address;
 
-	if (job->packet.kind == SN_PKT_ICMP_ERROR)
+	if (SN_UNLIKELY(job->packet.kind == SN_PKT_ICMP_ERROR))
 		ends_outwards(job, &job->packet.quote, &job->public_be32, &job->public_port_be16);
 	else
 		ends_inwards(job, &job->packet.ip, &job->public_be32, &job->public_port_be16);
-	address = sn_ports_address(&nat->ports, job->public_be32);
-	v = address == SN_NONE ? steer_passed(nat, job) : steer_pool(nat, job, address);
-	if (v != SN_V_FORWARD)
-		return job->packet.kind == SN_PKT_ICMP_ERROR ? SN_V_ICMP_NO_FLOW : v;
+	job->to_pool = false;
 	job->hash = sn_hash_flow_outside(&nat->region->hdr->key, job->proto, job->remote_be32, job->remote_port_be16,
 					 job->public_be32, job->public_port_be16);
+	address = sn_ports_address(&nat->ports, job->public_be32);
+	if (SN_UNLIKELY(address == SN_NONE))
+		return no_way_in(job, aim_passed(nat, job));
+	job->block = sn_ports_block(&nat->ports, address, __builtin_bswap16(job->public_port_be16));
+	__builtin_prefetch(&nat->ports.owners[job->block]);
+	return SN_V_FORWARD;
+}
+
+/* First half: the ends, the hash, and the shard of a packet whose address says it. */
+static enum sn_verdict aim(const struct sn_nat *nat, struct sn_job *job)
+{
+	job->flow = SN_NONE;
+	return job->from_inside ? aim_inside(nat, job) : aim_outside(nat, job);
+}
+
+/* Second half: the shard of a packet to a pool address, which the block's owner says. */
+static enum sn_verdict settle(const struct sn_nat *nat, struct sn_job *job)
+{
+	struct sn_block_owner owner;
+
+	if (job->from_inside || job->block == SN_NONE)
+		return SN_V_FORWARD;
+	owner = sn_ports_owner(&nat->ports, job->block);
+	if (!owner.claimed || owner.shard >= nat->region->geo.shards)
+		return no_way_in(job, SN_V_NO_BINDING);
+	job->shard = owner.shard;
 	return SN_V_FORWARD;
 }
 
 enum sn_verdict sn_nat_steer(const struct sn_nat *nat, struct sn_job *job)
 {
-	return job->from_inside ? steer_inside(nat, job) : steer_outside(nat, job);
+	enum sn_verdict v = aim(nat, job);
+
+	return v == SN_V_FORWARD ? settle(nat, job) : v;
+}
+
+static inline bool is_mine(const struct sn_nat *nat, uint32_t shard)
+{
+	uint64_t word = atomic_load_explicit(&nat->region->owners[shard], memory_order_acquire);
+
+	return SN_LIKELY(word == nat->owned[shard] && word != 0);
 }
 
 bool sn_nat_mine(const struct sn_nat *nat, uint32_t shard, uint32_t *ret_worker)
 {
 	uint64_t word = atomic_load_explicit(&nat->region->owners[shard], memory_order_acquire);
 
-	if (SN_LIKELY(word == nat->owned[shard] && word != 0))
+	if (is_mine(nat, shard))
 		return true;
 	*ret_worker = sn_shard_owner_unpack(word).worker;
 	if (*ret_worker >= nat->region->geo.workers || *ret_worker == nat->worker)
@@ -124,21 +149,43 @@ bool sn_nat_mine(const struct sn_nat *nat, uint32_t shard, uint32_t *ret_worker)
 	return false;
 }
 
-void sn_nat_prefetch_bucket(const struct sn_nat *nat, const struct sn_job *job)
+/* --- a burst --- */
+
+static void settle_one(const struct sn_nat *nat, struct sn_job *job)
 {
-	sn_index_prefetch(&nat->shards[job->shard].flow_index, job->hash);
+	job->verdict = (uint8_t)settle(nat, job);
+	if (job->verdict != SN_V_FORWARD)
+		return;
+	if (is_mine(nat, job->shard))
+		sn_index_prefetch(&nat->shards[job->shard].flow_index, job->hash);
+	else
+		job->verdict = SN_V_TO_OWNER;
 }
 
-void sn_nat_prefetch_record(const struct sn_nat *nat, const struct sn_job *job)
+/* The first flow whose tag is right: its lines are on their way. */
+static void find_one(const struct sn_nat *nat, struct sn_job *job)
 {
+	const struct sn_index *ix = &nat->shards[job->shard].flow_index;
 	struct sn_index_walk walk;
-	uint32_t number;
 
-	sn_index_walk(&nat->shards[job->shard].flow_index, job->hash, &walk);
-	number = sn_index_next(&nat->shards[job->shard].flow_index, &walk);
-	if (number >= nat->region->flow_count)
+	sn_index_walk(ix, job->hash, &walk);
+	job->flow = sn_index_next(ix, &walk);
+	if (job->flow >= nat->region->flow_count)
 		return;
-	__builtin_prefetch(&nat->region->flows[number], 1);
+	__builtin_prefetch(&nat->region->flows[job->flow], 1);
 	if (job->proto == 6)
-		__builtin_prefetch(&nat->region->flows[number].tcp, 1);
+		__builtin_prefetch(&nat->region->flows[job->flow].tcp, 1);
+}
+
+void sn_nat_steer_burst(const struct sn_nat *nat, struct sn_job *jobs, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (jobs[i].verdict == SN_V_FORWARD)
+			jobs[i].verdict = (uint8_t)aim(nat, &jobs[i]);
+	for (uint32_t i = 0; i < n; i++)
+		if (jobs[i].verdict == SN_V_FORWARD)
+			settle_one(nat, &jobs[i]);
+	for (uint32_t i = 0; i < n; i++)
+		if (jobs[i].verdict == SN_V_FORWARD)
+			find_one(nat, &jobs[i]);
 }

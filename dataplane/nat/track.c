@@ -20,12 +20,18 @@ static struct sn_track only(enum sn_track_outcome outcome)
 	return (struct sn_track){ .outcome = (uint8_t)outcome };
 }
 
+/* The age of a flow that may become a stream; one that has become one is not asked again: start_ds is in line 1. */
+static bool is_stream(const struct sn_flow *f, uint32_t now_ds)
+{
+	return (f->status & SN_ST_ASSURED) || now_ds - f->start_ds > UDP_STREAM_AFTER_DS;
+}
+
 /* The packet that brings the first reply is still counted as one-way: SEEN_REPLY is set after it. */
 static struct sn_track udp_packet(struct sn_flow *f, const struct sn_policy *policy, uint32_t now_ds)
 {
 	struct sn_track r = accept_for(policy->timeout_ds[SN_T_UDP]);
 
-	if (!(f->status & SN_ST_SEEN_REPLY) || now_ds - f->start_ds <= UDP_STREAM_AFTER_DS)
+	if (!(f->status & SN_ST_SEEN_REPLY) || !is_stream(f, now_ds))
 		return r;
 	r.timeout_ds = policy->timeout_ds[SN_T_UDP_STREAM];
 	if (!(f->status & SN_ST_ASSURED)) {

@@ -14,10 +14,27 @@ static struct sn_shard *shard_of(const struct sn_nat *nat, const struct sn_job *
 	return &nat->shards[job->shard];
 }
 
+/* Whether the flow that a burst's stages found is the packet's. */
+static bool is_its_flow(const struct sn_nat *nat, const struct sn_job *job)
+{
+	const struct sn_flow *f = &nat->region->flows[job->flow];
+
+	if (SN_UNLIKELY(job->flow >= nat->region->flow_count))
+		return false;
+	return job->from_inside ? sn_shard_is_inside(shard_of(nat, job), f, job->realm, job->proto, job->inside_be32,
+						     job->inside_port_be16, job->remote_be32, job->remote_port_be16,
+						     nat->now_ds)
+				: sn_shard_is_outside(shard_of(nat, job), f, job->proto, job->remote_be32,
+						      job->remote_port_be16, job->public_be32, job->public_port_be16,
+						      nat->now_ds);
+}
+
 static uint32_t find_flow(const struct sn_nat *nat, const struct sn_job *job)
 {
 	const struct sn_shard *s = shard_of(nat, job);
 
+	if (SN_LIKELY(is_its_flow(nat, job)))
+		return job->flow;
 	if (job->from_inside)
 		return sn_shard_find_inside(s, job->hash, job->realm, job->proto, job->inside_be32,
 					    job->inside_port_be16, job->remote_be32, job->remote_port_be16, nat->now_ds);
@@ -40,12 +57,6 @@ static bool ttl_over(struct sn_job *job)
 	return true;
 }
 
-/* Is the remote end a pool address of ours? Then the packet goes on to a second flow instead of to a next hop. */
-static bool is_hairpin(const struct sn_nat *nat, const struct sn_job *job)
-{
-	return job->from_inside && sn_ports_address(&nat->ports, job->packet.ip.dst_be32) != SN_NONE;
-}
-
 /* Forgets the flow's next hops if they are of older routes. */
 static void refresh_next_hops(const struct sn_nat *nat, struct sn_flow *f)
 {
@@ -58,7 +69,7 @@ static void refresh_next_hops(const struct sn_nat *nat, struct sn_flow *f)
 /* Where the packet goes once it is translated; nothing for a hairpin, whose second flow knows. */
 static enum sn_verdict find_way(const struct sn_nat *nat, struct sn_job *job, uint32_t dst_be32, uint16_t *cache)
 {
-	if (is_hairpin(nat, job))
+	if (SN_UNLIKELY(job->to_pool))
 		return SN_V_FORWARD;
 	return sn_nat_next_hop(nat, job, dst_be32, cache);
 }
@@ -176,7 +187,7 @@ static enum sn_verdict first_from_inside(struct sn_nat *nat, struct sn_job *job)
 		o.flow.flags |= SN_FLOW_PASS;
 	else
 		o.flow.status |= SN_ST_SRC_NAT;
-	if (is_hairpin(nat, job))
+	if (job->to_pool)
 		o.flow.flags |= SN_FLOW_HAIRPIN;
 	return open_and_rewrite(nat, job, &o);
 }
@@ -283,7 +294,7 @@ static enum sn_verdict translate_one(struct sn_nat *nat, struct sn_job *job)
 
 enum sn_verdict sn_nat_translate(struct sn_nat *nat, struct sn_job *job)
 {
-	bool hairpin = !job->hairpin && is_hairpin(nat, job);
+	bool hairpin = !job->hairpin && job->to_pool;
 	enum sn_verdict v = translate_one(nat, job);
 	uint32_t worker;
 

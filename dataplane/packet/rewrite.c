@@ -120,12 +120,12 @@ static inline uint32_t replace32(uint8_t *at, uint32_t word)
 void sn_rewrite_ttl(struct sn_packet *p)
 {
 	uint8_t *l3 = p->frame + p->ip.l3_off_b;
-	uint16_t old = sn_bytes_get16(l3 + IP_TTL);
+	uint16_t old = sn_bytes_get16(l3 + IP_TTL), new = (uint16_t)(old - __builtin_bswap16(0x0100));
 
 	SN_ASSERT(p->ip.ttl > 1);
-	l3[IP_TTL]--;
+	sn_bytes_put16(l3 + IP_TTL, new);
 	p->ip.ttl--;
-	csum_update(l3 + IP_CSUM, word_diff(old, sn_bytes_get16(l3 + IP_TTL)));
+	csum_update(l3 + IP_CSUM, word_diff(old, new));
 }
 
 /* Replaces one address of the outer header; the ICMP checksum does not cover it. */

@@ -8,13 +8,6 @@
 
 #include <string.h>
 
-struct sn_stage {
-	struct sn_job jobs[SN_BURST];
-	uint8_t *packet[SN_BURST];
-	enum sn_verdict verdict[SN_BURST];
-	bool mine[SN_BURST];
-};
-
 void sn_burst_drop(struct sn_worker *w, uint32_t frame, enum sn_verdict v)
 {
 	sn_count(w, v);
@@ -93,83 +86,79 @@ static void send_error(struct sn_worker *w, const struct sn_job *job)
 	w->stats->originated++;
 }
 
-/* Stage 1: parse and steer; the index bucket of what stays is on its way afterwards. */
-static void stage_steer(struct sn_worker *w, struct sn_stage *st, const struct sn_arrival *a, uint32_t i)
+/* Stage 1: the bytes of all packets are on their way. */
+static void stage_fetch(const struct sn_worker *w, struct sn_job *jobs, const struct sn_arrival *arrivals, uint32_t n)
 {
-	struct sn_umem *umem = &w->umem[w->number];
-	struct sn_job *job = &st->jobs[i];
-	const struct sn_interface *in = &w->nat.policy->interfaces[a->interface];
-	uint32_t to = SN_NONE;
+	const struct sn_umem *umem = &w->umem[w->number];
 
-	st->packet[i] = sn_umem_frame(umem, a->desc.frame) + a->desc.offset_b;
-	job->interface = a->interface;
-	job->hairpin = a->hairpin;
-	job->from_inside = in->side == SN_INSIDE && !a->hairpin;
-	job->realm = in->realm;
-	job->error_type = 0;
-	job->error_mtu_b = 0;
-	st->mine[i] = false;
-	st->verdict[i] = sn_parse(st->packet[i], a->desc.len_b, &job->packet);
-	if (st->verdict[i] == SN_V_FORWARD)
-		st->verdict[i] = sn_nat_steer(&w->nat, job);
-	if (st->verdict[i] != SN_V_FORWARD)
-		return;
-	st->mine[i] = sn_nat_mine(&w->nat, job->shard, &to);
-	if (st->mine[i])
-		sn_nat_prefetch_bucket(&w->nat, job);
-	else
-		st->verdict[i] = SN_V_TO_OWNER;
+	for (uint32_t i = 0; i < n; i++) {
+		jobs[i].packet.frame = sn_umem_frame(umem, arrivals[i].desc.frame) + arrivals[i].desc.offset_b;
+		__builtin_prefetch(jobs[i].packet.frame, 1);
+	}
 }
 
-static enum sn_verdict hand_over(struct sn_worker *w, const struct sn_job *job, const uint8_t *packet, uint32_t len_b)
+/* Stage 2: what the packets are. */
+static void stage_parse(const struct sn_worker *w, struct sn_job *jobs, const struct sn_arrival *arrivals, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		const struct sn_arrival *a = &arrivals[i];
+		const struct sn_interface *in = &w->nat.policy->interfaces[a->interface];
+		struct sn_job *job = &jobs[i];
+
+		job->interface = a->interface;
+		job->hairpin = a->hairpin;
+		job->from_inside = in->side == SN_INSIDE && !a->hairpin;
+		job->realm = in->realm;
+		job->error_type = 0;
+		job->error_mtu_b = 0;
+		job->verdict = (uint8_t)sn_parse(job->packet.frame, a->desc.len_b, &job->packet);
+	}
+}
+
+static enum sn_verdict hand_over(struct sn_worker *w, const struct sn_job *job)
 {
 	uint32_t to = SN_NONE;
 
 	if (sn_nat_mine(&w->nat, job->shard, &to) || to == SN_NONE)
 		return SN_V_NO_OWNER;
-	return sn_handoff_put(w, to, job, packet, len_b) ? SN_V_TO_OWNER : SN_V_NO_OWNER;
+	return sn_handoff_put(w, to, job, job->packet.frame, job->packet.len_b) ? SN_V_TO_OWNER : SN_V_NO_OWNER;
 }
 
-/* Stage 4: out, or to its owner, or dropped. */
-static void finish(struct sn_worker *w, struct sn_stage *st, const struct sn_arrival *a, uint32_t i)
+/* Stage 5: out, or to its owner, or dropped. */
+static void finish(struct sn_worker *w, struct sn_job *job, struct sn_desc desc)
 {
-	const struct sn_job *job = &st->jobs[i];
-	struct sn_desc desc = a->desc;
-
-	if (st->verdict[i] == SN_V_FORWARD) {
+	if (SN_LIKELY(job->verdict == SN_V_FORWARD)) {
 		desc.len_b = job->packet.len_b;
 		sn_waiting_send(w, desc, job->out_interface, job->hop_be32, job->neighbour);
 		return;
 	}
-	if (st->verdict[i] == SN_V_TO_OWNER)
-		st->verdict[i] = hand_over(w, job, st->packet[i], job->packet.len_b);
+	if (job->verdict == SN_V_TO_OWNER)
+		job->verdict = (uint8_t)hand_over(w, job);
 	else if (job->error_type != 0)
 		send_error(w, job);
-	sn_burst_drop(w, desc.frame, st->verdict[i]);
+	sn_burst_drop(w, desc.frame, job->verdict);
 }
 
-static void translate(struct sn_worker *w, struct sn_stage *st, uint32_t i)
+/* Stage 4: the work. */
+static void translate(struct sn_worker *w, struct sn_job *job)
 {
-	struct sn_job *job = &st->jobs[i];
 	bool hairpin = job->hairpin;
 
-	st->verdict[i] = sn_nat_translate(&w->nat, job);
-	if (job->hairpin && !hairpin)
+	job->verdict = (uint8_t)sn_nat_translate(&w->nat, job);
+	if (SN_UNLIKELY(job->hairpin && !hairpin))
 		w->stats->hairpins++;
 }
 
 void sn_burst_run(struct sn_worker *w, const struct sn_arrival *arrivals, uint32_t n)
 {
-	struct sn_stage st;
+	struct sn_job jobs[SN_BURST];
 
-	for (uint32_t i = 0; i < n; i++)
-		stage_steer(w, &st, &arrivals[i], i);
-	for (uint32_t i = 0; i < n; i++)
-		if (st.mine[i])
-			sn_nat_prefetch_record(&w->nat, &st.jobs[i]);
+	stage_fetch(w, jobs, arrivals, n);
+	stage_parse(w, jobs, arrivals, n);
+	sn_nat_steer_burst(&w->nat, jobs, n); /* stage 3 */
 	for (uint32_t i = 0; i < n; i++) {
-		if (st.mine[i])
-			translate(w, &st, i);
-		finish(w, &st, &arrivals[i], i);
+		if (jobs[i].verdict == SN_V_FORWARD)
+			translate(w, &jobs[i]);
+		finish(w, &jobs[i], arrivals[i].desc);
 	}
 }
