@@ -47,7 +47,7 @@ enum sn_tcp_class {
 
 enum sn_track_outcome {
 	SN_TRACK_ACCEPT,  /* forward */
-	SN_TRACK_IGNORE,  /* forward; state and deadline stay, but the flow's first reply still counts (change) */
+	SN_TRACK_IGNORE,  /* forward, uncounted; the deadline stays, a change (the first reply, say) holds all the same */
 	SN_TRACK_INVALID, /* drop, SN_V_INVALID */
 	SN_TRACK_DESTROY, /* forward, then close the flow (RST without a reply) with SN_REASON_RESET */
 	SN_TRACK_REOPEN,  /* close the flow with SN_REASON_REOPENED, then handle the packet as the first of a new one */

@@ -266,16 +266,22 @@ static uint32_t timeout_of(const struct sn_tcp_track *t, const struct sn_segment
 	return full;
 }
 
-/* While the other side was never seen: a RST ends the flow, and nothing may keep it alive for long. */
+/* How long a connection may stand that one side only is known to want. */
+static uint32_t doubtful_ds(const struct sn_policy *policy)
+{
+	return SN_MIN(policy->timeout_ds[SN_T_TCP_UNACK], policy->timeout_ds[SN_T_TCP_MAX_RETRANS]);
+}
+
+/* Before the first reply: a RST ends the flow, a repeated SYN does not even count, all else keeps it for a while only. */
 static void commit_unreplied(const struct sn_segment *s, const struct step *step, const struct sn_policy *policy,
 			     struct sn_track *r)
 {
 	if (s->cls == SN_TCPC_RST)
 		*r = (struct sn_track){ .outcome = SN_TRACK_DESTROY };
 	else if (s->cls == SN_TCPC_SYN && step->from == SS)
-		r->timeout_ds = 0;
+		*r = (struct sn_track){ .outcome = SN_TRACK_IGNORE, .change = r->change };
 	else if (step->to == ES)
-		r->timeout_ds = SN_MIN(r->timeout_ds, policy->timeout_ds[SN_T_TCP_MAX_RETRANS]);
+		r->timeout_ds = SN_MIN(r->timeout_ds, doubtful_ds(policy));
 }
 
 /* The segment is accepted: state, status and timeout follow. */
@@ -318,8 +324,8 @@ static struct sn_track out_of_window(struct sn_flow *f, const struct sn_segment 
 		return r;
 	if (last_dir(t) == s->dir || (last != SN_TCPC_FIN && last != SN_TCPC_RST))
 		set_last(t, s);
-	else if (left_ds >= CUT_ABOVE_DS && (uint32_t)left_ds > policy->timeout_ds[SN_T_TCP_MAX_RETRANS])
-		r.timeout_ds = policy->timeout_ds[SN_T_TCP_MAX_RETRANS];
+	else if (left_ds >= CUT_ABOVE_DS && (uint32_t)left_ds > doubtful_ds(policy))
+		r.timeout_ds = doubtful_ds(policy);
 	return r;
 }
 

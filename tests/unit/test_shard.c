@@ -172,7 +172,7 @@ Test(shard, events_tell_of_new_update_and_destroy_with_final_counters)
 	cr_expect(e[0].type == SN_EVENT_NEW && e[1].type == SN_EVENT_UPDATE && e[2].type == SN_EVENT_DESTROY);
 	for (int i = 0; i < 3; i++)
 		cr_expect(e[i].flow == flow && e[i].gen == gen && e[i].subscriber != SN_NONE && e[i].block != SN_NONE);
-	cr_expect(e[0].timeout_ds == 3000 && e[2].timeout_ds == 0 && e[2].reason == SN_REASON_EXPIRED);
+	cr_expect(e[0].timeout_ds == 3000 && e[2].timeout_ds == 3000 && e[2].reason == SN_REASON_EXPIRED);
 	cr_expect(e[2].packets[SN_DIR_REPLY] == 1 && e[2].bytes[SN_DIR_REPLY] == 55 &&
 		  e[2].bytes[SN_DIR_ORIGINAL] == 100);
 }
