@@ -2,6 +2,7 @@
  * main.c: the benchmark of the flow engine. Started by bench/run, which reserves the huge pages it needs (--pages) and gives them back.
  *
  *     bench-core [--quick] [--flows 1k,64k,1m,10m] [--only ROW,...] [--rounds N] [--json FILE] [--pages]
+ *     bench-core --profile udp|tcp|new|close
  */
 #include "rows.h"
 
@@ -11,10 +12,16 @@
 #include <string.h>
 #include <unistd.h>
 
+struct options {
+	const char *json, *profile;
+	bool pages;
+};
+
 static const struct option longs[] = {
 	{ "quick", no_argument, NULL, 'q' },       { "flows", required_argument, NULL, 'f' },
 	{ "only", required_argument, NULL, 'o' },  { "rounds", required_argument, NULL, 'r' },
-	{ "json", required_argument, NULL, 'j' },  { "pages", no_argument, NULL, 'p' }, { 0 }
+	{ "json", required_argument, NULL, 'j' },  { "pages", no_argument, NULL, 'p' },
+	{ "profile", required_argument, NULL, 'P' }, { 0 }
 };
 
 static int usage(void)
@@ -33,7 +40,7 @@ static void pin(void)
 	sched_setaffinity(0, sizeof(set), &set);
 }
 
-static bool parse(int argc, char **argv, struct bench *b, const char **ret_json, bool *ret_pages)
+static bool parse(int argc, char **argv, struct bench *b, struct options *o)
 {
 	int c;
 
@@ -43,8 +50,9 @@ static bool parse(int argc, char **argv, struct bench *b, const char **ret_json,
 		case 'f': b->flows = optarg; break;
 		case 'o': b->only = optarg; break;
 		case 'r': b->rounds = (uint32_t)atoi(optarg); break;
-		case 'j': *ret_json = optarg; break;
-		case 'p': *ret_pages = true; break;
+		case 'j': o->json = optarg; break;
+		case 'p': o->pages = true; break;
+		case 'P': o->profile = optarg; break;
 		default: return false;
 		}
 	}
@@ -58,20 +66,19 @@ static bool parse(int argc, char **argv, struct bench *b, const char **ret_json,
 int main(int argc, char **argv)
 {
 	static struct bench bench;
-	const char *json = NULL;
-	bool pages = false;
+	struct options o = { 0 };
 	int err;
 
-	if (!parse(argc, argv, &bench, &json, &pages))
+	if (!parse(argc, argv, &bench, &o))
 		return usage();
-	if (pages) {
+	if (o.pages) {
 		printf("%u\n", bench_pages(&bench));
 		return 0;
 	}
 	pin();
-	err = bench_run(&bench);
-	if (!err && json)
-		err = report_json(&bench.report, json);
+	err = o.profile ? rows_profile(o.profile) : bench_run(&bench);
+	if (!err && o.json)
+		err = report_json(&bench.report, o.json);
 	if (err)
 		fprintf(stderr, "bench-core: %s\n", strerror(-err));
 	return err ? 1 : bench.lost ? 3 : 0;

@@ -58,11 +58,10 @@ void bench_progress(const char *what, uint32_t done, uint32_t of)
 		fprintf(stderr, "\r\033[K%s %u of %u", what, done, of);
 }
 
-int bench_make(struct bench *b, struct world *w, const struct plan *p)
+int bench_make(struct world *w, const struct plan *p)
 {
 	int err = world_make(w, p);
 
-	(void)b;
 	if (err)
 		return err;
 	if (!w->huge)
@@ -178,7 +177,7 @@ static void row_bytes(struct bench *b, const struct size *s)
 static int run_world(struct bench *b, const struct plan *p, void (*round)(struct bench *b, struct world *w))
 {
 	static struct world w;
-	int err = bench_make(b, &w, p);
+	int err = bench_make(&w, p);
 
 	if (err)
 		return err;

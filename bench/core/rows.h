@@ -37,7 +37,7 @@ bool bench_wants(const struct bench *b, const char *row);
 struct plan bench_plan(const struct size *s);
 
 /* Makes a world and its flows, with progress and a word about huge pages. 0 or -errno. */
-int bench_make(struct bench *b, struct world *w, const struct plan *p);
+int bench_make(struct world *w, const struct plan *p);
 
 /* Says and counts what went wrong, prints the new rows. */
 void bench_end(struct bench *b, struct world *w);
@@ -57,5 +57,11 @@ void rows_sweep(struct bench *b, struct world *w);
 /* rows_full.c: new flows where 10 % and 99 % of every subscriber's ports are taken. */
 int rows_full(struct bench *b, const struct size *s);
 struct plan rows_full_plan(const struct size *s, bool full);
+
+/*
+ * rows_profile.c: a run for callgrind (bench/part-core), which collects in visit_turns, open_turns or close_turns. what: udp, tcp, new
+ * or close. Prints the number of packets (or flows) in it. 0, -EINVAL for another word, -errno.
+ */
+int rows_profile(const char *what);
 
 #endif

@@ -197,7 +197,7 @@ int rows_workers(struct bench *b, const struct size *s)
 	static struct world w;
 	static struct team t;
 	struct plan p = rows_workers_plan(s);
-	int err = bench_make(b, &w, &p);
+	int err = bench_make(&w, &p);
 
 	if (err)
 		return err;
