@@ -161,15 +161,28 @@ static void take_packets(struct sn_supervisor *s, const struct sn_child *c, cons
 	}
 }
 
-static void take_sockets(struct sn_supervisor *s, const struct sn_child *c, const struct cmdline *line)
+static enum sn_socket_kind kind_named(const char *name)
+{
+	enum sn_socket_kind kind = SN_SOCKET_TUN;
+
+	while (kind > SN_SOCKET_XSK && strcmp(name, sn_socket_kind_name(kind)))
+		kind--;
+	return kind;
+}
+
+/* What a living worker has is what the interface has, whatever the configuration says by now. */
+static void take_sockets(struct sn_supervisor *s, const struct sn_child *c, const struct cmdline *line, const char *name)
 {
 	unsigned interface, queue;
 	const char *value;
+	char kind[8];
 	int number;
 
-	for (uint32_t n = 0; (value = option(line, "--xsk", n)); n++) {
-		if (sscanf(value, "%d:%u:%u", &number, &interface, &queue) != 3)
+	for (uint32_t n = 0; (value = option(line, name, n)); n++) {
+		kind[0] = '\0';
+		if (sscanf(value, "%d:%u:%u:%7s", &number, &interface, &queue, kind) < 3 || interface >= SN_INTERFACES_MAX)
 			continue;
+		s->kinds[interface] = kind_named(kind);
 		for (uint32_t i = 0; i < s->socket_count; i++) {
 			struct sn_socket *k = &s->sockets[i];
 
@@ -190,6 +203,7 @@ void sn_adopt_take(struct sn_supervisor *s)
 			continue;
 		take_wakes(s, c, &line);
 		take_packets(s, c, &line);
-		take_sockets(s, c, &line);
+		take_sockets(s, c, &line, "--xsk");
+		take_sockets(s, c, &line, "--uring");
 	}
 }

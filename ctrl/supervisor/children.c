@@ -74,12 +74,14 @@ static void add_sockets(const struct sn_supervisor *s, struct sn_spawn *p, uint3
 {
 	for (uint32_t i = 0; i < s->socket_count; i++) {
 		const struct sn_socket *k = &s->sockets[i];
+		enum sn_socket_kind kind = s->kinds[k->interface];
 
 		if (k->worker != worker)
 			continue;
 		sn_spawn_fd(p, k->fd);
-		sn_spawn_arg(p, "--xsk");
-		sn_spawn_arg(p, "%d:%u:%u", k->fd, k->interface, k->queue);
+		sn_spawn_arg(p, kind == SN_SOCKET_XSK ? "--xsk" : "--uring");
+		sn_spawn_arg(p, "%d:%u:%u%s%s", k->fd, k->interface, k->queue, kind == SN_SOCKET_XSK ? "" : ":",
+			     kind == SN_SOCKET_XSK ? "" : sn_socket_kind_name(kind));
 	}
 }
 
@@ -98,6 +100,7 @@ static void command_line(const struct sn_supervisor *s, const struct sn_child *c
 	sn_spawn_arg(p, "%s", s->config.instance);
 	switch (c->role) {
 	case SN_ROLE_WORKER:
+		p->cpu = s->config.cpu_count ? s->config.cpus[c->worker] : -1;
 		sn_spawn_arg(p, "--worker");
 		sn_spawn_arg(p, "%u", c->worker);
 		add_region(p, s->memory.fd);

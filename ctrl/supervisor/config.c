@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -66,10 +67,10 @@ static int refuse_missing(const struct sn_config *c, const struct sn_config_inte
 	size_t used = strlen(use);
 
 	for (uint32_t n = 0; n < links->count && used + SN_NAME_B + 2 < sizeof(use); n++)
-		if (links->links[n].ethernet)
+		if (links->links[n].ethernet || links->links[n].tun)
 			used += (size_t)snprintf(use + used, sizeof(use) - used, " %s", links->links[n].name);
 	snprintf(path, sizeof(path), "%s[%u].interface", side_name(i->side), i->entry);
-	return sn_config_refuse(c, err, path, i->name, "an Ethernet interface of this host", use);
+	return sn_config_refuse(c, err, path, i->name, "an Ethernet interface or TUN device of this host", use);
 }
 
 static int check_interfaces(const struct sn_config *c, const struct sn_links *links, uint32_t *ret_queues,
@@ -80,11 +81,34 @@ static int check_interfaces(const struct sn_config *c, const struct sn_links *li
 	for (uint32_t i = 0; i < c->interface_count; i++) {
 		const struct sn_link *l = sn_links_find(links, c->interfaces[i].name);
 
-		if (!l || !l->ethernet)
+		if (!l || !(l->ethernet || l->tun))
 			return refuse_missing(c, &c->interfaces[i], links, err);
+		if (l->tun) /* a queue per worker, or one for the first */
+			continue;
 		least = SN_MIN(least, SN_MAX(l->queues, 1));
 	}
 	*ret_queues = least;
+	return 0;
+}
+
+static int check_cpus(const struct sn_config *c, struct sn_error *err)
+{
+	cpu_set_t allowed;
+	char use[64];
+
+	if (!c->cpu_count)
+		return 0;
+	if (c->cpu_count < c->workers) {
+		snprintf(use, sizeof(use), "%u CPUs or more, or none for any", c->workers);
+		return sn_config_refuse(c, err, "cpus", c->doc.yaml->cpus, "enough: each worker has a CPU", use);
+	}
+	CPU_ZERO(&allowed);
+	sched_getaffinity(0, sizeof(allowed), &allowed);
+	for (uint32_t i = 0; i < c->workers; i++)
+		if (!CPU_ISSET(c->cpus[i], &allowed)) {
+			snprintf(use, sizeof(use), "others than %u, which is not there or not allowed", c->cpus[i]);
+			return sn_config_refuse(c, err, "cpus", c->doc.yaml->cpus, "a list of CPUs of this host", use);
+		}
 	return 0;
 }
 
@@ -112,6 +136,8 @@ int sn_config_settle(struct sn_config *c, const struct sn_links *links, struct s
 
 	if (!e)
 		e = settle_workers(c, queues, err);
+	if (!e)
+		e = check_cpus(c, err);
 	if (!e)
 		e = sn_config_check_pools(c, links, err);
 	return e;

@@ -33,6 +33,16 @@ struct sn_config_interface {
 	uint16_t entry; /* in the list of its side */
 };
 
+#define SN_CPU_MAX 1024
+
+enum sn_io { SN_IO_AUTO, SN_IO_XSK, SN_IO_URING };
+
+/* AF_XDP sockets; ring sizes 0: by the number of frames. */
+struct sn_config_xsk {
+	uint32_t ring, tx_ring; /* of packets received, given for receiving and completed; to be sent */
+	uint32_t busy_poll;
+};
+
 enum sn_choice { SN_AUTO, SN_NEVER, SN_REQUIRED };
 
 struct sn_config {
@@ -54,6 +64,10 @@ struct sn_config {
 	uint32_t workers;           /* 0 until sn_config_settle(): as many as there are queues */
 	uint32_t shards, flows, subscribers, event_ring, frames;
 	enum sn_choice hugepages, zero_copy;
+	enum sn_io io;
+	struct sn_config_xsk xsk;
+	uint16_t cpus[SN_WORKERS_MAX]; /* where worker n runs */
+	uint32_t cpu_count;            /* 0: anywhere */
 };
 
 /* Reads and checks a file. 0, or -EINVAL and the text; nothing is held then. */

@@ -91,6 +91,13 @@ static const cyaml_schema_field_t tcp_fields[] = {
 	CYAML_FIELD_END
 };
 
+static const cyaml_schema_field_t xsk_fields[] = {
+	TEXT("ring", struct sn_yaml_xsk, ring),
+	TEXT("tx_ring", struct sn_yaml_xsk, tx_ring),
+	TEXT("busy_poll", struct sn_yaml_xsk, busy_poll),
+	CYAML_FIELD_END
+};
+
 #define LIST(key, member, schema) \
 	CYAML_FIELD_SEQUENCE(key, CYAML_FLAG_POINTER, struct sn_yaml, member, schema, 1, CYAML_UNLIMITED)
 #define SECTION(key, member, fields) \
@@ -105,6 +112,7 @@ static const cyaml_schema_field_t top_fields[] = {
 	SECTION("timeouts", timeouts, timeout_fields),
 	SECTION("limits", limits, limit_fields),
 	SECTION("tcp", tcp, tcp_fields),
+	SECTION("xsk", xsk, xsk_fields),
 	TEXT("workers", struct sn_yaml, workers),
 	TEXT("shards", struct sn_yaml, shards),
 	TEXT("flows", struct sn_yaml, flows),
@@ -116,6 +124,8 @@ static const cyaml_schema_field_t top_fields[] = {
 	TEXT("icmp_rate", struct sn_yaml, icmp_rate),
 	TEXT("hugepages", struct sn_yaml, hugepages),
 	TEXT("zero_copy", struct sn_yaml, zero_copy),
+	TEXT("io", struct sn_yaml, io),
+	TEXT("cpus", struct sn_yaml, cpus),
 	CYAML_FIELD_END
 };
 
@@ -176,6 +186,7 @@ static void list_keys(const char *path, char *ret, size_t room)
 		{ "inside", interface_fields }, { "outside", interface_fields }, { "pools", pool_fields },
 		{ "rules", rule_fields }, { "timeouts", timeout_fields }, { "limits", limit_fields },
 		{ "tcp", tcp_fields },
+		{ "xsk", xsk_fields },
 	};
 	const cyaml_schema_field_t *fields = top_fields;
 	size_t used = 0;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "config.h"
+#include "io/xsk.h"
 
 #define NO_LIMIT 1 /* "none" is a value, 0 for the policy */
 #define POWER_OF_TWO 2
@@ -216,6 +217,60 @@ static int read_tcp(struct sn_config *c, struct sn_error *err)
 	return e ? e : read_bool(c, "tcp.liberal", y->liberal, &c->timeouts.tcp_liberal, err);
 }
 
+static int read_io(struct sn_config *c, struct sn_error *err)
+{
+	static const char *const names[] = { [SN_IO_AUTO] = "auto", [SN_IO_XSK] = "xsk", [SN_IO_URING] = "uring" };
+	const char *text = c->doc.yaml->io;
+
+	for (uint32_t i = 0; text && i < SN_ARRAY_LEN(names); i++)
+		if (!strcmp(text, names[i])) {
+			c->io = (enum sn_io)i;
+			return 0;
+		}
+	return text ? sn_config_refuse(c, err, "io", text, "a kind of packet input and output", "auto, xsk or uring") : 0;
+}
+
+static int read_xsk(struct sn_config *c, struct sn_error *err)
+{
+	static const struct sn_yaml_xsk none;
+	const struct sn_yaml_xsk *y = c->doc.yaml->xsk ? c->doc.yaml->xsk : &none;
+	const struct number list[] = {
+		{ "xsk.ring", y->ring, SN_XSK_RING_MIN, SN_XSK_RING_MAX, POWER_OF_TWO, &c->xsk.ring },
+		{ "xsk.tx_ring", y->tx_ring, SN_XSK_RING_MIN, SN_XSK_RING_MAX, POWER_OF_TWO, &c->xsk.tx_ring },
+	};
+	int e = read_numbers(c, list, SN_ARRAY_LEN(list), err);
+
+	return e ? e : read_bool(c, "xsk.busy_poll", y->busy_poll, &c->xsk.busy_poll, err);
+}
+
+/* "0,2-5": one more CPU, or a range of them. False if it is none. */
+static bool read_cpus_part(struct sn_config *c, const char **text)
+{
+	char *end;
+	unsigned long first = strtoul(*text, &end, 10), last = first;
+
+	if (end == *text || !isdigit((unsigned char)**text))
+		return false;
+	if (*end == '-' && isdigit((unsigned char)end[1]))
+		last = strtoul(end + 1, &end, 10);
+	if (first > last || last >= SN_CPU_MAX || last - first >= SN_WORKERS_MAX - c->cpu_count || (*end && *end != ','))
+		return false;
+	while (first <= last)
+		c->cpus[c->cpu_count++] = (uint16_t)first++;
+	*text = *end ? end + 1 : end;
+	return *end != ',' || **text;
+}
+
+static int read_cpus(struct sn_config *c, struct sn_error *err)
+{
+	const char *text = c->doc.yaml->cpus;
+
+	while (text && (*text || !c->cpu_count))
+		if (!read_cpus_part(c, &text))
+			return sn_config_refuse(c, err, "cpus", c->doc.yaml->cpus, "a list of CPUs", "numbers and ranges, as \"0,2-5\"");
+	return 0;
+}
+
 /* Number of a realm, which is added if it is new; SN_REALMS_MAX if there is no room. */
 static uint32_t realm_of(struct sn_config *c, const char *name)
 {
@@ -303,6 +358,9 @@ int sn_config_read_values(struct sn_config *c, struct sn_error *err)
 	e = e ? e : read_limits(c, err);
 	e = e ? e : read_hold_down(c, err);
 	e = e ? e : read_tcp(c, err);
+	e = e ? e : read_io(c, err);
+	e = e ? e : read_xsk(c, err);
+	e = e ? e : read_cpus(c, err);
 	e = e ? e : read_choice(c, "hugepages", y->hugepages, true, &c->hugepages, err);
 	return e ? e : read_choice(c, "zero_copy", y->zero_copy, false, &c->zero_copy, err);
 }

@@ -42,6 +42,10 @@ struct sn_yaml_tcp {
 	char *loose, *liberal;
 };
 
+struct sn_yaml_xsk {
+	char *ring, *tx_ring, *busy_poll;
+};
+
 struct sn_yaml {
 	char *instance;
 	struct sn_yaml_interface *inside, *outside;
@@ -53,8 +57,9 @@ struct sn_yaml {
 	struct sn_yaml_timeouts *timeouts;
 	struct sn_yaml_limits *limits;
 	struct sn_yaml_tcp *tcp;
+	struct sn_yaml_xsk *xsk;
 	char *workers, *shards, *flows, *subscribers, *event_ring, *frames;
-	char *hold_down, *cold_hold_down, *icmp_rate, *hugepages, *zero_copy;
+	char *hold_down, *cold_hold_down, *icmp_rate, *hugepages, *zero_copy, *io, *cpus;
 };
 
 /* Where a value stands: "pools[0].name", line from 1. */

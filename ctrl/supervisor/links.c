@@ -36,6 +36,17 @@ static uint16_t queues_in_use(const char *name, uint16_t possible)
 	return (uint16_t)SN_MIN(ch.rx_count + ch.combined_count, UINT16_MAX);
 }
 
+/* Is this the IFLA_LINKINFO of a TUN or TAP device? */
+static bool is_tun_kind(const struct nlattr *info)
+{
+	const struct nlattr *attr;
+
+	mnl_attr_for_each_nested(attr, info)
+		if (mnl_attr_get_type(attr) == IFLA_INFO_KIND && mnl_attr_get_payload_len(attr) >= 3)
+			return !strncmp(mnl_attr_get_str(attr), "tun", 3);
+	return false;
+}
+
 static int on_link(const struct nlmsghdr *nlh, void *data)
 {
 	const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(nlh);
@@ -58,6 +69,8 @@ static int on_link(const struct nlmsghdr *nlh, void *data)
 			link->mtu_b = mnl_attr_get_u32(attr);
 		else if (type == IFLA_NUM_RX_QUEUES && len >= 4)
 			possible = mnl_attr_get_u32(attr);
+		else if (type == IFLA_LINKINFO)
+			link->tun = ifi->ifi_type == ARPHRD_NONE && is_tun_kind(attr);
 		else if (type == IFLA_ADDRESS && len == sizeof(link->mac))
 			memcpy(link->mac, mnl_attr_get_payload(attr), sizeof(link->mac));
 	}

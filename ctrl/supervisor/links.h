@@ -18,6 +18,7 @@ struct sn_link {
 	uint32_t mtu_b;
 	uint8_t mac[6];
 	bool ethernet;
+	bool tun;        /* a TUN device: IP packets without a header before them */
 	bool up;
 	uint16_t queues; /* receive queues in use */
 };

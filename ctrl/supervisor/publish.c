@@ -177,14 +177,33 @@ static int load(struct sn_supervisor *s, struct sn_error *err)
 	return e;
 }
 
+/* Errors that mean that this interface, or this kernel, cannot have the program; the others are to be put right. */
+static bool is_without_xdp(int e)
+{
+	return e == -EOPNOTSUPP || e == -EINVAL || e == -ENOSPC || e == -ERANGE || e == -E2BIG;
+}
+
+static int hold(struct sn_supervisor *s, uint32_t index, uint32_t ifindex, struct sn_error *err)
+{
+	return sn_xdp_hold(&s->xdp, ifindex, s->config.interfaces[index].side, index, err->text, sizeof(err->text));
+}
+
 static int attach(struct sn_supervisor *s, uint32_t index, struct sn_error *err)
 {
 	const struct sn_config_interface *i = &s->config.interfaces[index];
 	const struct sn_link *l = sn_links_find(&s->links, i->name);
 	bool generic = false;
-	int e = l ? sn_xdp_attach(&s->xdp, l->ifindex, i->side, index, &generic, err->text, sizeof(err->text))
-		  : -ENODEV;
+	int e;
 
+	if (!l)
+		return sn_error_set(err, -ENODEV, "there is no interface %s", i->name);
+	if (s->kinds[index] != SN_SOCKET_XSK)
+		return s->kinds[index] == SN_SOCKET_PACKET ? hold(s, index, l->ifindex, err) : 0;
+	e = sn_xdp_attach(&s->xdp, l->ifindex, i->side, index, &generic, err->text, sizeof(err->text));
+	if (is_without_xdp(e) && s->config.io == SN_IO_AUTO) {
+		sn_sockets_without_xdp(s, index, strerror(-e));
+		return hold(s, index, l->ifindex, err);
+	}
 	if (!e && generic)
 		sn_say("%s: the driver has no native XDP: generic mode is used, which is slower", i->name);
 	return e;

@@ -1,12 +1,14 @@
 /*
- * sockets.c: packet memory, eventfds and AF_XDP sockets of the workers. See supervisor.h.
+ * sockets.c: packet memory, eventfds and sockets (AF_XDP, packet, TUN) of the workers. See supervisor.h.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include "io/uring_make.h"
 #include "io/xsk.h"
 #include "supervisor.h"
 
@@ -20,10 +22,42 @@ static uint32_t count_of(const struct sn_supervisor *s, uint32_t worker)
 	return n;
 }
 
+const char *sn_socket_kind_name(enum sn_socket_kind kind)
+{
+	static const char *const names[] = {
+		[SN_SOCKET_XSK] = "xsk", [SN_SOCKET_PACKET] = "packet", [SN_SOCKET_TUN] = "tun",
+	};
+
+	return names[kind];
+}
+
+void sn_sockets_without_xdp(struct sn_supervisor *s, uint32_t interface, const char *why)
+{
+	s->kinds[interface] = SN_SOCKET_PACKET;
+	sn_say("%s: AF_XDP cannot be had (%s): packet sockets with io_uring are used, which are slower; io: uring says so "
+	       "without this warning", s->config.interfaces[interface].name, why);
+}
+
+static void plan_kind(struct sn_supervisor *s, uint16_t interface, const struct sn_link *l)
+{
+	int fd;
+
+	s->kinds[interface] = l && l->tun ? SN_SOCKET_TUN : s->config.io == SN_IO_URING ? SN_SOCKET_PACKET : SN_SOCKET_XSK;
+	if (s->kinds[interface] != SN_SOCKET_XSK || s->config.io != SN_IO_AUTO)
+		return;
+	fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		sn_sockets_without_xdp(s, interface, strerror(errno));
+	else
+		close(fd);
+}
+
 static int plan_interface(struct sn_supervisor *s, uint16_t interface)
 {
 	const struct sn_link *l = sn_links_find(&s->links, s->config.interfaces[interface].name);
-	uint32_t queues = l ? SN_MAX(l->queues, 1) : 0;
+	uint32_t queues = !l ? 0 : l->tun ? s->config.workers : SN_MAX(l->queues, 1);
+
+	plan_kind(s, interface, l);
 
 	for (uint32_t q = 0; q < queues; q++) {
 		if (s->socket_count == SN_SOCKETS_TOTAL)
@@ -43,6 +77,8 @@ static uint32_t fill_size(const struct sn_supervisor *s, uint32_t worker)
 {
 	uint32_t share = s->config.frames / 2 / SN_MAX(count_of(s, worker), 1), size = SN_XSK_RING_MIN / 2;
 
+	if (s->config.xsk.ring && s->config.xsk.ring <= share)
+		return s->config.xsk.ring;
 	while (size * 2 <= share && size < 4096)
 		size *= 2;
 	return size;
@@ -97,7 +133,8 @@ static int make_wakes(struct sn_supervisor *s, struct sn_error *err)
 static int registered(const struct sn_supervisor *s, uint32_t worker)
 {
 	for (uint32_t i = 0; i < s->socket_count; i++)
-		if (s->sockets[i].worker == worker && s->sockets[i].fd >= 0)
+		if (s->sockets[i].worker == worker && s->sockets[i].fd >= 0 &&
+		    s->kinds[s->sockets[i].interface] == SN_SOCKET_XSK)
 			return s->sockets[i].fd;
 	return -1;
 }
@@ -121,8 +158,11 @@ static void free_frames(struct sn_supervisor *s, uint32_t worker)
 static int refuse_socket(const struct sn_supervisor *s, const struct sn_socket *k, int e, struct sn_error *err)
 {
 	const char *name = s->config.interfaces[k->interface].name, *advice = "";
+	enum sn_socket_kind kind = s->kinds[k->interface];
 
-	if (e == -EPERM)
+	if (kind == SN_SOCKET_TUN && (e == -EBUSY || e == -EINVAL))
+		advice = "; it must be free and have a queue per worker: ip tuntap add dev NAME mode tun multi_queue";
+	else if (e == -EPERM)
 		advice = "; CAP_NET_RAW and CAP_NET_ADMIN are needed";
 	else if (e == -ENETDOWN)
 		advice = "; the interface is down: ip link set it up";
@@ -130,26 +170,61 @@ static int refuse_socket(const struct sn_supervisor *s, const struct sn_socket *
 		advice = "; another program has an AF_XDP socket on this queue";
 	else if (e == -ENOBUFS || e == -ENOMEM)
 		advice = "; not enough memory may be locked: CAP_IPC_LOCK is needed, or a higher limit (ulimit -l)";
-	return sn_error_set(err, e, "no AF_XDP socket for queue %u of %s: %s%s", k->queue, name, strerror(-e), advice);
+	return sn_error_set(err, e, "no %s socket for queue %u of %s: %s%s",
+			    kind == SN_SOCKET_XSK ? "AF_XDP" : sn_socket_kind_name(kind), k->queue, name, strerror(-e), advice);
 }
 
-static int make_socket(struct sn_supervisor *s, struct sn_socket *k, struct sn_error *err)
+/* A socket of this interface that is in its group; -1. */
+static int grouped(const struct sn_supervisor *s, uint32_t interface)
+{
+	for (uint32_t i = 0; i < s->socket_count; i++)
+		if (s->sockets[i].interface == interface && s->sockets[i].fd >= 0)
+			return s->sockets[i].fd;
+	return -1;
+}
+
+static int make_packet(struct sn_supervisor *s, const struct sn_socket *k)
+{
+	const struct sn_link *l = sn_links_find(&s->links, s->config.interfaces[k->interface].name);
+	int fd = l ? sn_packet_make(l->ifindex, l->queues < 2, grouped(s, k->interface)) : -ENODEV;
+	int e = fd < 0 ? fd : sn_xdp_tap(&s->xdp, fd);
+
+	if (!e)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return e;
+}
+
+static int make_xsk(struct sn_supervisor *s, const struct sn_socket *k)
 {
 	const struct sn_link *l = sn_links_find(&s->links, s->config.interfaces[k->interface].name);
 	uint32_t fill = fill_size(s, k->worker);
 	struct sn_xsk_config c = {
 		.ifindex = l ? l->ifindex : 0, .queue = k->queue,
-		.fill = fill, .completion = fill, .rx = fill, .tx = SN_MAX(fill / 2, SN_XSK_RING_MIN),
-		.zero_copy = s->config.zero_copy == SN_AUTO,
+		.fill = fill, .completion = fill, .rx = fill,
+		.tx = s->config.xsk.tx_ring ? s->config.xsk.tx_ring : SN_MAX(fill / 2, SN_XSK_RING_MIN),
+		.zero_copy = s->config.zero_copy == SN_AUTO, .busy_poll = s->config.xsk.busy_poll,
 	};
 	size_t off_b = sn_umem_frames_off_b(s->config.frames);
-	int share = registered(s, k->worker), fd;
+	int share = registered(s, k->worker);
 	bool zero_copy;
 
 	if (share < 0)
 		free_frames(s, k->worker);
-	fd = sn_xsk_make(&c, (uint8_t *)s->packets[k->worker].mem + off_b, (size_t)s->config.frames * s->memory.frame_b,
-			 s->memory.frame_b, share, &zero_copy);
+	return sn_xsk_make(&c, (uint8_t *)s->packets[k->worker].mem + off_b, (size_t)s->config.frames * s->memory.frame_b,
+			   s->memory.frame_b, share, &zero_copy);
+}
+
+static int make_socket(struct sn_supervisor *s, struct sn_socket *k, struct sn_error *err)
+{
+	int fd;
+
+	switch (s->kinds[k->interface]) {
+	case SN_SOCKET_PACKET: fd = make_packet(s, k); break;
+	case SN_SOCKET_TUN: fd = sn_tun_make(s->config.interfaces[k->interface].name); break;
+	default: fd = make_xsk(s, k);
+	}
 	if (fd < 0)
 		return refuse_socket(s, k, fd, err);
 	k->fd = fd;
@@ -158,7 +233,7 @@ static int make_socket(struct sn_supervisor *s, struct sn_socket *k, struct sn_e
 
 static int put_in_map(struct sn_supervisor *s, const struct sn_socket *k, struct sn_error *err)
 {
-	int e = sn_xdp_set_socket(&s->xdp, k->interface, k->queue, k->fd);
+	int e = s->kinds[k->interface] == SN_SOCKET_XSK ? sn_xdp_set_socket(&s->xdp, k->interface, k->queue, k->fd) : 0;
 
 	return e ? sn_error_set(err, e, "the XDP program does not take the socket of %s queue %u: %s",
 				s->config.interfaces[k->interface].name, k->queue, strerror(-e)) : 0;

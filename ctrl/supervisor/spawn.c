@@ -9,6 +9,7 @@
 #include <grp.h>
 #include <linux/close_range.h>
 #include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -65,6 +66,7 @@ void sn_spawn_init(struct sn_spawn *s, enum sn_role role, const char *path)
 	s->role = role;
 	s->path = path;
 	s->argc = s->fd_count = 0;
+	s->cpu = -1;
 	s->used = 0;
 	s->argv[0] = NULL;
 	sn_spawn_arg(s, "%s", roles[role].program);
@@ -118,6 +120,17 @@ static int set_limits(enum sn_role role)
 	return setrlimit(RLIMIT_NOFILE, &files) || setrlimit(RLIMIT_CORE, &none) ? -1 : 0;
 }
 
+static int set_cpu(int cpu)
+{
+	cpu_set_t set;
+
+	if (cpu < 0)
+		return 0;
+	CPU_ZERO(&set);
+	CPU_SET((unsigned)cpu, &set);
+	return sched_setaffinity(0, sizeof(set), &set);
+}
+
 /* Capabilities go with the change of uid; the bounding set before it, while we may. */
 static int drop_rights(uid_t uid)
 {
@@ -162,6 +175,9 @@ static void __attribute__((noreturn)) run_child(const struct sn_spawn *s)
 		goto fail;
 	step = "limits";
 	if (set_limits(s->role) != 0)
+		goto fail;
+	step = "CPU";
+	if (set_cpu(s->cpu) != 0)
 		goto fail;
 	step = "rights";
 	if (drop_rights(roles[s->role].uid) != 0)

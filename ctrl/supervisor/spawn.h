@@ -27,6 +27,7 @@ struct sn_spawn {
 	const char *path;
 	char *argv[SN_SPAWN_ARGS_MAX + 1];
 	uint32_t argc;
+	int cpu; /* where it runs; -1: anywhere */
 	int fds[SN_SPAWN_FDS_MAX];
 	uint32_t fd_count;
 	char text[SN_SPAWN_TEXT_B]; /* the arguments */

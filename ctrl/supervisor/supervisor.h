@@ -25,7 +25,10 @@
 #define SN_SOCKETS_TOTAL 512
 #define SN_PEERS_MAX 4
 
-/* One AF_XDP socket. fd -1: not made yet. */
+/* What the sockets of an interface are. */
+enum sn_socket_kind { SN_SOCKET_XSK, SN_SOCKET_PACKET, SN_SOCKET_TUN };
+
+/* One socket, or queue of a TUN device. fd -1: not made yet. */
 struct sn_socket {
 	int fd;
 	uint16_t worker, interface, queue;
@@ -55,6 +58,7 @@ struct sn_supervisor {
 	int wakes[SN_WORKERS_MAX + 1];
 	struct sn_socket sockets[SN_SOCKETS_TOTAL];
 	uint32_t socket_count;
+	enum sn_socket_kind kinds[SN_INTERFACES_MAX]; /* by interface */
 	struct sn_xdp xdp;
 	bool xdp_loaded;
 	struct sn_child children[SN_PROCESSES_MAX]; /* by slot of the process table; slot 0 is ourselves */
@@ -120,6 +124,12 @@ int sn_sockets_plan(struct sn_supervisor *s, struct sn_error *err);
  * -errno and the text.
  */
 int sn_sockets_make(struct sn_supervisor *s, struct sn_error *err);
+
+/* A kind's name on a worker's command line: "xsk", "packet", "tun". */
+const char *sn_socket_kind_name(enum sn_socket_kind kind);
+
+/* The interface has packet sockets instead of AF_XDP, because of why: says so once. */
+void sn_sockets_without_xdp(struct sn_supervisor *s, uint32_t interface, const char *why);
 void sn_sockets_close(struct sn_supervisor *s);
 
 /* --- adopt.c --- */

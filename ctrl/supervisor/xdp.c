@@ -411,7 +411,8 @@ int sn_xdp_hold(struct sn_xdp *x, uint32_t ifindex, uint32_t side, uint32_t inde
 		err = sn_hold_put(x->dir, x->programs[SN_XDP_HOLD], ifindex);
 	if (err)
 		return fail(err, msg, msg_b, "interface %u takes no tc filter (clsact): %s%s; without it the kernel would "
-			    "forward untranslated what the node takes", ifindex, strerror(-err), advice(err));
+			    "forward untranslated what the node takes", ifindex, strerror(-err),
+			    err == -EINVAL ? ": is priority 1 taken? See tc filter show dev NAME ingress" : advice(err));
 	link_path(x->dir, ifindex, path);
 	link_remove(path);
 	return 0;

@@ -143,7 +143,8 @@ Test(config, every_key)
 		"          outside-flows-per-binding: 3 }\n"
 		"tcp: { loose: false, liberal: true }\n"
 		"workers: 1\nshards: 2\nflows: 4096\nsubscribers: 128\nevent_ring: 256\nframes: 1024\n"
-		"hold_down: 5\ncold_hold_down: 0\nicmp_rate: 7\nhugepages: never\nzero_copy: never\n";
+		"hold_down: 5\ncold_hold_down: 0\nicmp_rate: 7\nhugepages: never\nzero_copy: never\nio: uring\n"
+		"xsk: { ring: 512, tx_ring: 1024, busy_poll: true }\ncpus: \"1,4-6\"\n";
 
 	cr_assert_eq(load(text, &c, &err), 0, "%s", err.text);
 	cr_expect_eq(c.rules[1].action, SN_PASS);
@@ -161,6 +162,9 @@ Test(config, every_key)
 	cr_expect_eq(c.timeouts.limits.hold_down_ds, 50);
 	cr_expect_eq(c.hugepages, SN_NEVER);
 	cr_expect_eq(c.zero_copy, SN_NEVER);
+	cr_expect_eq(c.io, SN_IO_URING);
+	cr_expect(c.xsk.ring == 512 && c.xsk.tx_ring == 1024 && c.xsk.busy_poll);
+	cr_expect(c.cpu_count == 4 && c.cpus[0] == 1 && c.cpus[1] == 4 && c.cpus[3] == 6);
 	sn_config_fini(&c);
 }
 
@@ -227,9 +231,9 @@ static const struct {
 	/* keys */
 	{ "instance: demo\n", "1: the key 'inside' is missing; it has no default" },
 	{ SMALLEST "worker: 2\n", "8: worker: there is no such key; use one of instance, inside, outside, pools, "
-				  "rules, timeouts, limits, tcp, workers, "
+				  "rules, timeouts, limits, tcp, xsk, workers, "
 				  "shards, flows, subscribers, event_ring, frames, hold_down, cold_hold_down, "
-				  "icmp_rate, hugepages, zero_copy" },
+				  "icmp_rate, hugepages, zero_copy, io, cpus" },
 	{ SMALLEST "tcp: { lose: true }\n", "8: tcp.lose: there is no such key; use one of loose, liberal" },
 	{ SMALLEST "  - { source: 10.0.0.0/8, to: public }\n",
 	  "8: rules[1].to: there is no such key; use one of source, translate, filtering" },
@@ -266,6 +270,12 @@ static const struct {
 	  "8: timeouts.profile: value 'linux' is not a profile of timeouts; use rfc or netfilter" },
 	{ SMALLEST "hugepages: maybe\n",
 	  "8: hugepages: value 'maybe' is not a choice here; use auto, never or required" },
+	{ SMALLEST "io: dpdk\n", "8: io: value 'dpdk' is not a kind of packet input and output; use auto, xsk or uring" },
+	{ SMALLEST "xsk: { ring: 300 }\n", "8: xsk.ring: value '300' is not a power of two from 256 to 32768; use 256, 512, 1024 ... 32768" },
+	{ SMALLEST "cpus: 2-0\n", "8: cpus: value '2-0' is not a list of CPUs; use numbers and ranges, as \"0,2-5\"" },
+	{ SMALLEST "cpus: 0,\n", "8: cpus: value '0,' is not a list of CPUs; use numbers and ranges, as \"0,2-5\"" },
+	{ SMALLEST "cpus: 0,x\n", "8: cpus: value '0,x' is not a list of CPUs; use numbers and ranges, as \"0,2-5\"" },
+	{ SMALLEST "cpus: 0-64\n", "8: cpus: value '0-64' is not a list of CPUs; use numbers and ranges, as \"0,2-5\"" },
 	{ SMALLEST "zero_copy: required\n", "8: zero_copy: value 'required' is not a choice here; use auto or never" },
 	{ SMALLEST "tcp: { loose: maybe }\n", "8: tcp.loose: value 'maybe' is not yes or no; use true or false" },
 	{ SMALLEST "  - { source: 10.0.0.0/8, translate: publik }\n",
@@ -343,7 +353,7 @@ Test(config, refuses_what_the_host_does_not_have)
 {
 	refuses_on_host(
 		WITH("x", "gx", "go", "- { name: a, addresses: [192.0.2.1] }\n"),
-		"2: inside[0].interface: value 'gx' is not an Ethernet interface of this host; use one of gi go");
+		"2: inside[0].interface: value 'gx' is not an Ethernet interface or TUN device of this host; use one of gi go");
 	refuses_on_host(WITH("x", "gi", "go", "- { name: a, addresses: [198.51.100.0/28] }\n"),
 			"5: pools[0].addresses[0]: value '198.51.100.0/28' is not free: it contains the node's own "
 			"address 198.51.100.1; "
