@@ -74,11 +74,12 @@ static inline uint32_t sn_index_match(const struct sn_index *ix, const struct sn
 	const __m128i *line = (const __m128i *)(const void *)b;
 	__m128i tags = _mm_set1_epi32((int)tag), masks = _mm_set1_epi32((int)mask);
 
-	for (uint32_t i = 0; i < 4; i++) {
-		__m128i same = _mm_cmpeq_epi32(_mm_and_si128(_mm_load_si128(line + i), masks), tags);
+	__m128i same[4];
 
-		bits |= (uint32_t)_mm_movemask_ps(_mm_castsi128_ps(same)) << (4 * i);
-	}
+	for (uint32_t i = 0; i < 4; i++)
+		same[i] = _mm_cmpeq_epi32(_mm_and_si128(_mm_load_si128(line + i), masks), tags);
+	bits = (uint32_t)_mm_movemask_epi8(
+		_mm_packs_epi16(_mm_packs_epi32(same[0], same[1]), _mm_packs_epi32(same[2], same[3])));
 #else
 	for (uint32_t i = 0; i < SN_INDEX_ENTRIES; i++)
 		bits |= (uint32_t)((b->entry[i] & mask) == tag) << i;
@@ -113,6 +114,15 @@ static inline uint32_t sn_index_next(const struct sn_index *ix, struct sn_index_
 		walk->bucket = walk->bucket + 1 == ix->bucket_count ? 0 : walk->bucket + 1;
 		walk->matches = sn_index_match(ix, &ix->buckets[walk->bucket], walk->tag);
 	}
+}
+
+/* The first candidate in the home bucket, SN_NONE if there is none in it: a guess for prefetching. */
+static inline uint32_t sn_index_guess(const struct sn_index *ix, uint64_t hash)
+{
+	const struct sn_index_bucket *b = &ix->buckets[sn_index_home(ix, hash)];
+	uint32_t matches = sn_index_match(ix, b, sn_index_tag(ix, hash));
+
+	return matches ? (b->entry[__builtin_ctz(matches)] & ((1u << ix->number_bits) - 1)) - 1 : SN_NONE;
 }
 
 /* Adds an entry. 0, or -ENOSPC if every bucket within reach is full (nothing changed). Duplicates are not looked for. */

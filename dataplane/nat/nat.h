@@ -17,6 +17,22 @@
 #include "region.h"
 #include "shard.h"
 
+/*
+ * A resolved next hop as a worker keeps it: good as long as the neighbour's sequence number and the policy are what they were when it
+ * was copied.
+ */
+struct sn_hop {
+	const _Atomic uint32_t *live_seq; /* of the neighbour; NULL: nothing here */
+	uint32_t seq;
+	uint16_t number;      /* of the neighbour */
+	uint16_t interface;
+	uint16_t mtu_b;       /* of the interface */
+	uint8_t macs[12];     /* destination and source */
+	uint32_t used_ds;     /* when this was last said in the neighbour's entry */
+};
+
+#define SN_HOPS 64
+
 struct sn_nat {
 	struct sn_region *region;
 	struct sn_shard *shards;        /* by number; joined where owned[] */
@@ -28,6 +44,8 @@ struct sn_nat {
 	uint64_t now_ns;
 	uint32_t now_ds;
 	uint32_t route_gen;
+	uint64_t hops_generation;       /* of the policy that hops[] are of */
+	struct sn_hop hops[SN_HOPS];    /* by the low bits of the neighbour's number */
 };
 
 /* A packet on its way. */
@@ -51,6 +69,7 @@ struct sn_job {
 	uint16_t neighbour;   /* next hop's number, or SN_NEIGHBOUR_UNKNOWN: ask for (out_interface, hop_be32) */
 	uint16_t out_interface;
 	uint32_t hop_be32;
+	const struct sn_hop *hop; /* NULL: not resolved, or not looked at, then by neighbour */
 	/* An ICMP error to send about it, whatever the verdict; 0: none. */
 	uint8_t error_type, error_code;
 	uint16_t error_mtu_b;
@@ -79,10 +98,25 @@ void sn_nat_steer_burst(const struct sn_nat *nat, struct sn_job *jobs, uint32_t 
  */
 enum sn_verdict sn_nat_translate(struct sn_nat *nat, struct sn_job *job);
 
+/* At the start of a burst: forgets the hops of another policy. */
+void sn_nat_refresh_hops(struct sn_nat *nat);
+
 /*
- * Next hop towards dst for a packet of len_b bytes (IP). Sets neighbour, out_interface and hop_be32, or gives NO_ROUTE, SELF, or
+ * Next hop towards dst for a packet of len_b bytes (IP). Sets hop, or neighbour, out_interface and hop_be32, or gives NO_ROUTE, SELF, or
  * TOO_BIG with the ICMP error to send in the job. cache: a flow's remembered number (see sn_flow.nexthop), may be NULL.
  */
-enum sn_verdict sn_nat_next_hop(const struct sn_nat *nat, struct sn_job *job, uint32_t dst_be32, uint16_t *cache);
+enum sn_verdict sn_nat_next_hop(struct sn_nat *nat, struct sn_job *job, uint32_t dst_be32, uint16_t *cache);
+
+/* The same for a flow whose next hop is remembered and kept here: true, and job->hop is set. */
+static inline bool sn_nat_known_hop(const struct sn_nat *nat, struct sn_job *job, uint16_t number)
+{
+	const struct sn_hop *h = &nat->hops[number % SN_HOPS];
+
+	if (h->number != number || !h->live_seq ||
+	    atomic_load_explicit(h->live_seq, memory_order_acquire) != h->seq || job->packet.ip.len_b > h->mtu_b)
+		return false;
+	job->hop = h;
+	return true;
+}
 
 #endif

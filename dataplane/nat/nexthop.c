@@ -4,6 +4,8 @@
  */
 #include "nat/nat.h"
 
+#include <string.h>
+
 #include "route.h"
 
 static enum sn_verdict check_size(const struct sn_nat *nat, struct sn_job *job, uint16_t route_mtu_b)
@@ -22,6 +24,35 @@ static enum sn_verdict check_size(const struct sn_nat *nat, struct sn_job *job, 
 	return SN_V_TOO_BIG;
 }
 
+/* Keeps a resolved neighbour for the packets that follow. */
+static void keep_hop(struct sn_nat *nat, struct sn_job *job)
+{
+	struct sn_hop *h = &nat->hops[job->neighbour % SN_HOPS];
+	struct sn_neighbour n;
+
+	if (job->neighbour == SN_NEIGHBOUR_UNKNOWN || !sn_neighbour_read(nat->region->routing, job->neighbour, &n) ||
+	    n.state != SN_NB_RESOLVED || n.interface >= nat->policy->interface_count)
+		return;
+	*h = (struct sn_hop){
+		.live_seq = &nat->region->routing->neighbours[job->neighbour].seq,
+		.seq = atomic_load_explicit(&n.seq, memory_order_relaxed),
+		.number = job->neighbour,
+		.interface = n.interface,
+		.mtu_b = nat->policy->interfaces[n.interface].mtu_b,
+	};
+	memcpy(h->macs, n.mac, sizeof(n.mac));
+	memcpy(h->macs + sizeof(n.mac), nat->policy->interfaces[n.interface].mac, sizeof(n.mac));
+	job->hop = h;
+}
+
+void sn_nat_refresh_hops(struct sn_nat *nat)
+{
+	if (SN_LIKELY(nat->hops_generation == nat->policy->generation))
+		return;
+	nat->hops_generation = nat->policy->generation;
+	memset(nat->hops, 0, sizeof(nat->hops));
+}
+
 static bool use_cached(const struct sn_nat *nat, struct sn_job *job, uint16_t number)
 {
 	const struct sn_neighbour *n = &nat->region->routing->neighbours[number];
@@ -34,13 +65,11 @@ static bool use_cached(const struct sn_nat *nat, struct sn_job *job, uint16_t nu
 	return true;
 }
 
-enum sn_verdict sn_nat_next_hop(const struct sn_nat *nat, struct sn_job *job, uint32_t dst_be32, uint16_t *cache)
+static enum sn_verdict look_up(const struct sn_nat *nat, struct sn_job *job, uint32_t dst_be32, uint16_t *cache)
 {
 	const struct sn_routing *routing = nat->region->routing;
 	struct sn_route route;
 
-	if (cache && *cache != SN_NEIGHBOUR_UNKNOWN && use_cached(nat, job, *cache))
-		return check_size(nat, job, 0);
 	if (!sn_route_find(routing, dst_be32, &route) || route.interface == SN_ROUTE_NONE) {
 		job->error_type = 3;
 		job->error_code = 0;
@@ -57,4 +86,15 @@ enum sn_verdict sn_nat_next_hop(const struct sn_nat *nat, struct sn_job *job, ui
 	if (cache && route.mtu_b == 0)
 		*cache = job->neighbour;
 	return check_size(nat, job, route.mtu_b);
+}
+
+enum sn_verdict sn_nat_next_hop(struct sn_nat *nat, struct sn_job *job, uint32_t dst_be32, uint16_t *cache)
+{
+	bool known = cache && *cache != SN_NEIGHBOUR_UNKNOWN && use_cached(nat, job, *cache);
+	enum sn_verdict v = known ? check_size(nat, job, 0) : look_up(nat, job, dst_be32, cache);
+
+	job->hop = NULL;
+	if (v == SN_V_FORWARD)
+		keep_hop(nat, job);
+	return v;
 }

@@ -165,11 +165,7 @@ static void settle_one(const struct sn_nat *nat, struct sn_job *job)
 /* The first flow whose tag is right: its lines are on their way. */
 static void find_one(const struct sn_nat *nat, struct sn_job *job)
 {
-	const struct sn_index *ix = &nat->shards[job->shard].flow_index;
-	struct sn_index_walk walk;
-
-	sn_index_walk(ix, job->hash, &walk);
-	job->flow = sn_index_next(ix, &walk);
+	job->flow = sn_index_guess(&nat->shards[job->shard].flow_index, job->hash);
 	if (job->flow >= nat->region->flow_count)
 		return;
 	__builtin_prefetch(&nat->region->flows[job->flow], 1);

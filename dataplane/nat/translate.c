@@ -51,7 +51,7 @@ static void want_error(struct sn_job *job, uint8_t type, uint8_t code)
 /* Whether the packet's time to live lets it go on; a hairpinned one has paid already. */
 static bool ttl_over(struct sn_job *job)
 {
-	if (job->hairpin || job->packet.ip.ttl > 1)
+	if (SN_LIKELY(job->packet.ip.ttl > 1) || job->hairpin)
 		return false;
 	want_error(job, 11, 0);
 	return true;
@@ -67,18 +67,20 @@ static void refresh_next_hops(const struct sn_nat *nat, struct sn_flow *f)
 }
 
 /* Where the packet goes once it is translated; nothing for a hairpin, whose second flow knows. */
-static enum sn_verdict find_way(const struct sn_nat *nat, struct sn_job *job, uint32_t dst_be32, uint16_t *cache)
+static enum sn_verdict find_way(struct sn_nat *nat, struct sn_job *job, uint32_t dst_be32, uint16_t *cache)
 {
 	if (SN_UNLIKELY(job->to_pool))
+		return SN_V_FORWARD;
+	if (cache && SN_LIKELY(sn_nat_known_hop(nat, job, *cache)))
 		return SN_V_FORWARD;
 	return sn_nat_next_hop(nat, job, dst_be32, cache);
 }
 
 static void rewrite(struct sn_job *job, const struct sn_flow *f)
 {
-	if (!job->hairpin)
+	if (SN_LIKELY(!job->hairpin))
 		sn_rewrite_ttl(&job->packet);
-	if (f->flags & SN_FLOW_PASS)
+	if (SN_UNLIKELY(f->flags & SN_FLOW_PASS))
 		return;
 	if (job->from_inside)
 		sn_rewrite_out(&job->packet, f);
@@ -88,7 +90,7 @@ static void rewrite(struct sn_job *job, const struct sn_flow *f)
 
 /* --- ICMP errors: about a flow, but they never open, refresh or end one (RFC 5508, NETFILTER.md 4.5) --- */
 
-static enum sn_verdict translate_error(struct sn_nat *nat, struct sn_job *job)
+static __attribute__((noinline)) enum sn_verdict translate_error(struct sn_nat *nat, struct sn_job *job)
 {
 	uint32_t number = find_flow(nat, job);
 	struct sn_flow *f;
@@ -240,7 +242,7 @@ static enum sn_verdict first_from_outside(struct sn_nat *nat, struct sn_job *job
 	return open_and_rewrite(nat, job, &o);
 }
 
-static enum sn_verdict first_packet(struct sn_nat *nat, struct sn_job *job)
+static __attribute__((noinline)) enum sn_verdict first_packet(struct sn_nat *nat, struct sn_job *job)
 {
 	return job->from_inside ? first_from_inside(nat, job) : first_from_outside(nat, job);
 }
@@ -270,9 +272,9 @@ static enum sn_verdict flow_packet(struct sn_nat *nat, struct sn_job *job, uint3
 		sn_flow_account(f, dir, job->packet.ip.len_b);
 	if (t.change)
 		sn_shard_update(s, number, t.change, nat->now_ns);
-	if (t.outcome == SN_TRACK_INVALID)
+	if (SN_UNLIKELY(t.outcome == SN_TRACK_INVALID))
 		return SN_V_INVALID;
-	if (t.outcome == SN_TRACK_REOPEN) {
+	if (SN_UNLIKELY(t.outcome == SN_TRACK_REOPEN)) {
 		sn_shard_close(s, number, SN_REASON_REOPENED, nat->policy, nat->now_ns);
 		return first_packet(nat, job);
 	}
@@ -286,7 +288,7 @@ static enum sn_verdict translate_one(struct sn_nat *nat, struct sn_job *job)
 {
 	uint32_t number;
 
-	if (job->packet.kind == SN_PKT_ICMP_ERROR)
+	if (SN_UNLIKELY(job->packet.kind == SN_PKT_ICMP_ERROR))
 		return translate_error(nat, job);
 	number = find_flow(nat, job);
 	return number == SN_NONE ? first_packet(nat, job) : flow_packet(nat, job, number);

@@ -24,6 +24,14 @@ static inline uint32_t sn_bytes_get32(const uint8_t *at)
 	return word;
 }
 
+static inline uint64_t sn_bytes_get64(const uint8_t *at)
+{
+	uint64_t word;
+
+	memcpy(&word, at, sizeof(word));
+	return word;
+}
+
 static inline void sn_bytes_put16(uint8_t *at, uint16_t word)
 {
 	memcpy(at, &word, sizeof(word));

@@ -59,12 +59,6 @@ static inline uint32_t fold_to_32(uint64_t sum)
 	return (uint32_t)(sum >> 32) + (uint32_t)sum;
 }
 
-uint16_t sn_csum_fold(uint32_t sum)
-{
-	sum = (sum >> 16) + (sum & 0xffff);
-	return (uint16_t)((sum >> 16) + sum);
-}
-
 uint32_t sn_csum_add(const void *bytes, uint32_t len_b, uint32_t sum)
 {
 	const uint8_t *at = bytes;
@@ -77,14 +71,17 @@ uint32_t sn_csum_add(const void *bytes, uint32_t len_b, uint32_t sum)
 	return fold_to_32(wide + rest);
 }
 
+/* Words of any width have the same one's complement sum once it is folded; a carry out of 64 bits counts as one. */
 static inline bool ip_checksum_right(const uint8_t *h, uint32_t header_b)
 {
-	uint64_t sum = (uint64_t)sn_bytes_get32(h) + sn_bytes_get32(h + 4) + sn_bytes_get32(h + 8) +
-		       sn_bytes_get32(h + 12) + sn_bytes_get32(h + 16);
+	uint64_t rest = sn_bytes_get32(h + 16), sum;
+	bool carry;
 
 	if (SN_UNLIKELY(header_b > SN_IP_MIN_B))
-		sum += sn_csum_add(h + SN_IP_MIN_B, header_b - SN_IP_MIN_B, 0);
-	return sn_csum_fold(fold_to_32(sum)) == 0xffff;
+		rest += sn_csum_add(h + SN_IP_MIN_B, header_b - SN_IP_MIN_B, 0);
+	carry = __builtin_add_overflow(sn_bytes_get64(h), sn_bytes_get64(h + 8), &sum);
+	carry = __builtin_add_overflow(sum, rest + carry, &sum);
+	return sn_csum_fold(fold_to_32(sum + carry)) == 0xffff;
 }
 
 static inline bool is_vlan(uint16_t type_be16)

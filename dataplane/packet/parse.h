@@ -81,6 +81,11 @@ void sn_parse_tcp(const struct sn_packet *p, struct sn_tcp_view *ret);
  * may be odd.
  */
 uint32_t sn_csum_add(const void *bytes, uint32_t len_b, uint32_t sum);
-uint16_t sn_csum_fold(uint32_t sum);
+
+static inline uint16_t sn_csum_fold(uint32_t sum)
+{
+	sum = (sum >> 16) + (sum & 0xffff);
+	return (uint16_t)((sum >> 16) + sum);
+}
 
 #endif

@@ -124,12 +124,33 @@ static enum sn_verdict hand_over(struct sn_worker *w, const struct sn_job *job)
 	return sn_handoff_put(w, to, job, job->packet.frame, job->packet.len_b) ? SN_V_TO_OWNER : SN_V_NO_OWNER;
 }
 
+/* Says to control, ten times a second at most, that a neighbour is in use. */
+static inline void say_used(struct sn_worker *w, const struct sn_hop *hop)
+{
+	struct sn_hop *h = &w->nat.hops[hop - w->nat.hops];
+
+	if (SN_LIKELY(h->used_ds == w->nat.now_ds))
+		return;
+	h->used_ds = w->nat.now_ds;
+	atomic_store_explicit(&w->region.routing->neighbours[h->number].used_ds, h->used_ds, memory_order_relaxed);
+}
+
+static inline void send_to(struct sn_worker *w, struct sn_desc desc, uint8_t *frame, const struct sn_hop *hop)
+{
+	say_used(w, hop);
+	memcpy(frame, hop->macs, sizeof(hop->macs));
+	sn_burst_send(w, desc, hop->interface);
+}
+
 /* Stage 5: out, or to its owner, or dropped. */
 static void finish(struct sn_worker *w, struct sn_job *job, struct sn_desc desc)
 {
 	if (SN_LIKELY(job->verdict == SN_V_FORWARD)) {
 		desc.len_b = job->packet.len_b;
-		sn_waiting_send(w, desc, job->out_interface, job->hop_be32, job->neighbour);
+		if (SN_LIKELY(job->hop != NULL))
+			send_to(w, desc, job->packet.frame, job->hop);
+		else
+			sn_waiting_send(w, desc, job->out_interface, job->hop_be32, job->neighbour);
 		return;
 	}
 	if (job->verdict == SN_V_TO_OWNER)
@@ -153,6 +174,7 @@ void sn_burst_run(struct sn_worker *w, const struct sn_arrival *arrivals, uint32
 {
 	struct sn_job jobs[SN_BURST];
 
+	sn_nat_refresh_hops(&w->nat);
 	stage_fetch(w, jobs, arrivals, n);
 	stage_parse(w, jobs, arrivals, n);
 	sn_nat_steer_burst(&w->nat, jobs, n); /* stage 3 */
