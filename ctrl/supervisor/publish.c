@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "offloads.h"
 #include "supervisor.h"
 
 static int publish_addresses(struct sn_supervisor *s)
@@ -209,6 +210,25 @@ static int attach(struct sn_supervisor *s, uint32_t index, struct sn_error *err)
 	return e;
 }
 
+static void switch_offloads(struct sn_supervisor *s, uint32_t index)
+{
+	const struct sn_link *l = sn_links_find(&s->links, s->config.interfaces[index].name);
+	char text[128];
+	bool virtual;
+	int e;
+
+	if (!l || s->kinds[index] == SN_SOCKET_TUN)
+		return;
+	e = sn_offloads_off(s->paths.bpf, l->ifindex, s->kinds[index] == SN_SOCKET_PACKET, text, sizeof(text), &virtual);
+	if (text[0])
+		sn_say("%s: %s switched off, until the node ends%s", l->name, text,
+		       virtual ? "; the other end of a veth pair, if this is one, wants the same (ethtool -K PEER tx off "
+				 "tso off gso off)" : "");
+	if (e)
+		sn_say("%s: not all offloads can be switched off (%s): super-packets are dropped, and counted", l->name,
+		       strerror(-e));
+}
+
 int sn_publish_program(struct sn_supervisor *s, struct sn_error *err)
 {
 	int e = load(s, err);
@@ -222,5 +242,7 @@ int sn_publish_program(struct sn_supervisor *s, struct sn_error *err)
 	sn_publish_policy(s);
 	for (uint32_t i = 0; i < s->config.interface_count && !e; i++)
 		e = attach(s, i, err);
+	for (uint32_t i = 0; i < s->config.interface_count && !e; i++)
+		switch_offloads(s, i);
 	return e;
 }

@@ -2,6 +2,7 @@
  * xdp.c: loader of the BPF programs, over libbpf. See xdp.h for what is pinned where.
  */
 #include "hold.h"
+#include "offloads.h"
 #include "xdp.h"
 
 #include <bpf/bpf.h>
@@ -440,6 +441,8 @@ static int pin_remove(const char *dir, const char *name)
 		return link_remove(path);
 	if (starts_with(name, SN_HOLD_PREFIX))
 		return sn_hold_remove(dir, name);
+	if (starts_with(name, SN_OFFLOADS_PREFIX))
+		return sn_offloads_restore(dir, name);
 	for (uint32_t p = 0; p < SN_XDP_PROGRAMS; p++)
 		if (!strcmp(name, program_pins[p]))
 			return unlink(path) ? -errno : 0;

@@ -12,6 +12,8 @@
  */
 #include "io/xsk.h"
 
+#include "io/partial.h"
+
 #include <errno.h>
 #include <linux/if_xdp.h>
 #include <stdlib.h>
@@ -37,7 +39,8 @@ struct sn_xsk {
 	uint8_t index;
 	uint32_t send_calls;
 	uint32_t reserve; /* frames */
-	uint64_t refused;
+	bool copies; /* the kernel copies; else the driver fills the frames */
+	uint64_t refused, completed;
 };
 
 static const struct {
@@ -132,9 +135,20 @@ static void refill(struct sn_port *p)
 		sn_umem_mark(u, u->stack[u->free_count + i], SN_FRAME_FILL);
 }
 
+/* What is copied may come from a virtual device, whose senders leave checksums undone. */
+static void complete(struct sn_port *p, const struct sn_desc *descs, uint32_t n)
+{
+	struct sn_xsk *x = p->impl;
+
+	for (uint32_t i = 0; i < n; i++)
+		x->completed += sn_partial_complete(sn_umem_frame(p->umem, descs[i].frame) + descs[i].offset_b,
+						    descs[i].len_b);
+}
+
 static uint32_t xsk_rx(struct sn_port *p, struct sn_desc *descs, uint32_t max)
 {
-	struct ring *r = &((struct sn_xsk *)p->impl)->ring[SN_XSK_RX];
+	struct sn_xsk *x = p->impl;
+	struct ring *r = &x->ring[SN_XSK_RX];
 	uint32_t n = filled(r, max), got = 0;
 
 	for (uint32_t i = 0; i < n; i++) {
@@ -146,10 +160,13 @@ static uint32_t xsk_rx(struct sn_port *p, struct sn_desc *descs, uint32_t max)
 		to->offset_b = (uint32_t)(d->addr % p->umem->frame_b);
 		to->len_b = SN_MIN(d->len, p->umem->frame_b - to->offset_b);
 		sn_umem_mark(p->umem, to->frame, SN_FRAME_WORK);
+		__builtin_prefetch(sn_umem_frame(p->umem, to->frame) + to->offset_b);
 		got++;
 	}
 	if (n)
 		advance(r, n);
+	if (x->copies)
+		complete(p, descs, got);
 	refill(p);
 	return got;
 }
@@ -332,6 +349,7 @@ int sn_xsk_join(int fd, uint32_t index, struct sn_umem *umem, uint16_t interface
 	}
 	x->marks = &umem->hdr->marks[index];
 	x->index = (uint8_t)index;
+	x->copies = !(options.flags & XDP_OPTIONS_ZEROCOPY);
 	x->send_calls = options.flags & XDP_OPTIONS_ZEROCOPY ? 1 : SEND_CALLS_MAX;
 	x->reserve = umem->frame_count >> RESERVE_SHIFT;
 	*ret_port = (struct sn_port){

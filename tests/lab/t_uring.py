@@ -55,9 +55,9 @@ def has_qdisc(lab, device):
     return "clsact" in lab.run("cgn", "tc", "qdisc", "show", "dev", device).stdout
 
 
-def download(lab, sha, name):
+def download(lab, sha):
     out = lab.run("sub", "/usr/bin/python3", "-c", CLIENT, timeout=120).stdout.split()
-    return out[-1:] == [sha], out, name
+    return out[-1:] == [sha], out
 
 
 def kills(report, lab, sha):
@@ -98,12 +98,17 @@ def without_workers(report, lab):
         lambda: lab.run("sub", "ping", "-c", "1", "-W", "1", "192.0.2.10").returncode == 0, 10))
 
 
-def offloads(report, lab, sha):
+def offloads(report, lab, sha, io):
     """The subscriber's side leaves checksums and segmentation to hardware that is not there."""
     lab.run("sub", "ethtool", "-K", "gs", "tx", "on", "tso", "off", "gso", "off")
-    ok, out, _ = download(lab, sha, "tx on")
-    report.check("a peer with partial checksums: checksum of the download is right", ok, out)
+    ok, out = download(lab, sha)
+    report.check(f"{io}: a peer with partial checksums: checksum of the download is right", ok, out)
     lab.run("sub", "ethtool", "-K", "gs", "tx", "off")
+
+
+def features(lab):
+    out = lab.run("cgn", "ethtool", "-k", "gi").stdout
+    return {name: f"{name}: on" in out for name in ("tx-checksumming", "generic-receive-offload", "generic-segmentation-offload")}
 
 
 def refusal(report, lab):
@@ -129,15 +134,19 @@ def main():
         sha = hashlib.sha256(data).hexdigest()
         outside = lab.capture_untranslated()
         lab.python("srv", SERVER, path, "0.03")
+        lab.run("cgn", "ethtool", "-K", "gi", "tx", "on", "gso", "on", "gro", "on")
+        before = features(lab)
         lab.up(io="uring")
+        report.check("offloads are switched off, and said", all(before.values()) and not any(features(lab).values()) and
+                     "gi: tx checksums, GSO, GRO switched off" in lab.messages(), features(lab))
         report.check("the tc drop is there", tc(lab, "gi") and tc(lab, "go"))
         report.check("no XDP program is", "xdp" not in lab.run("cgn", "ip", "link", "show", "gi").stdout)
         ping = lab.run("sub", "ping", "-c", "3", "-i", "0.2", "-W", "2", "192.0.2.10")
         report.check("ping", ping.returncode == 0, ping.stdout.splitlines()[-1:])
         report.check("the node itself is reached", lab.run("sub", "ping", "-c", "1", "-W", "2", "100.64.0.1").returncode == 0)
-        ok, out, _ = download(lab, sha, "plain")
+        ok, out = download(lab, sha)
         report.check("download", ok, out)
-        offloads(report, lab, sha)
+        offloads(report, lab, sha, "uring")
         kills(report, lab, sha)
         without_workers(report, lab)
         lines = outside()
@@ -145,7 +154,11 @@ def main():
         report.check("SIGTERM ends it", lab.stop() == 0)
         report.check("nothing left behind", not lab.leftovers() and not has_qdisc(lab, "gi") and not has_qdisc(lab, "go"),
                      lab.leftovers())
+        report.check("offloads are on again", features(lab) == before, features(lab))
         refusal(report, lab)
+        lab.up(io="xsk")
+        offloads(report, lab, sha, "xsk")
+        report.check("xsk: SIGTERM ends it", lab.stop() == 0)
     report.end()
 
 
