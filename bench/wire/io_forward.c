@@ -56,17 +56,29 @@ static void attach(struct sn_xdp *x, char **names)
 	}
 }
 
+static uint8_t *map_memory(size_t size_b, unsigned int flags, int *ret_fd)
+{
+	uint8_t *mem;
+
+	*ret_fd = memfd_create("wire-io-forward", MFD_CLOEXEC | flags);
+	check(*ret_fd < 0 || ftruncate(*ret_fd, (off_t)size_b) ? -errno : 0, "packet memory");
+	mem = mmap(NULL, size_b, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, *ret_fd, 0);
+	if (mem != MAP_FAILED)
+		return mem;
+	close(*ret_fd);
+	return NULL;
+}
+
+/* In huge pages if there are any. */
 static void make_memory(struct sn_umem *ret, uint8_t **ret_mem)
 {
 	size_t size_b = sn_umem_footprint(FRAMES, FRAME_B);
-	int fd = memfd_create("wire-io-forward", MFD_CLOEXEC | MFD_HUGETLB);
+	int fd;
 
-	if (fd < 0 || ftruncate(fd, (off_t)size_b)) {
-		fd = memfd_create("wire-io-forward", MFD_CLOEXEC);
-		check(ftruncate(fd, (off_t)size_b), "packet memory");
-	}
-	*ret_mem = mmap(NULL, size_b, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
-	check(*ret_mem == MAP_FAILED, "mapping packet memory");
+	*ret_mem = map_memory(size_b, MFD_HUGETLB, &fd);
+	if (!*ret_mem)
+		*ret_mem = map_memory(size_b, 0, &fd);
+	check(*ret_mem ? 0 : -ENOMEM, "mapping packet memory");
 	sn_umem_format(*ret_mem, FRAMES, FRAME_B);
 	check(sn_umem_join(fd, true, ret), "joining packet memory");
 }

@@ -7,10 +7,12 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 TOP = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
 sys.path.insert(0, os.path.join(TOP, "tests", "lab"))
 from lab import Lab, wait_for  # noqa: E402
+from measure import put_ahead  # noqa: E402
 
 PREFIX = "wire"
 SERVER = "192.0.2.10"
@@ -137,7 +139,7 @@ class Gateway(Lab):
         """One queue: the generator has core 0 and the worker core 1. Two: worker n has core n, with generator n."""
         for n, pid in enumerate(sorted(self.workers())):
             os.sched_setaffinity(pid, {1 if self.queues == 1 else n % os.cpu_count()})
-            os.setpriority(os.PRIO_PROCESS, pid, -20)
+            put_ahead(pid)
 
 
 class NoGateway(Gateway):
@@ -165,6 +167,10 @@ class IoForward(Gateway):
     def forward(self):
         self.start("cgn", os.path.join(self.build, "bench/wire/wire-io-forward"), "gi", "go", str(self.queues))
         wait_for(lambda: len(self.workers()) == self.queues, 5)
+        time.sleep(0.3)
+        if len(self.workers()) != self.queues:
+            with open(os.path.join(self.work, "stderr")) as f:
+                raise RuntimeError(f.read().strip())
         self.place()
 
     def workers(self):
@@ -180,7 +186,7 @@ class Node(Gateway):
 
     def forward(self):
         self.up(pools=[{"name": "public", "addresses": ["203.0.113.0/24"], "block_size": 512}],
-                rules=[{"source": "100.64.0.0/10", "translate": "public"}], flows=1500000, hold_down=0,
+                rules=[{"source": "100.64.0.0/10", "translate": "public"}], flows=1000000, hold_down=0,
                 timeouts={"profile": "rfc", "udp": 600, "tcp-syn-sent": 2},
                 limits={"flow-rate": "none", "flows": "none", "tcp-ports": "none", "udp-ports": "none", "blocks": 128}, **self.extra)
         self.place()
