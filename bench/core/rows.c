@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #define SUBSCRIBERS 10240u
+#define PACKET_MEMORIES 2u /* two workers, or two worlds */
 
 static const struct size sizes[] = {
 	{ "1k", 1024, SUBSCRIBERS },
@@ -58,17 +59,13 @@ void bench_progress(const char *what, uint32_t done, uint32_t of)
 		fprintf(stderr, "\r\033[K%s %u of %u", what, done, of);
 }
 
-int bench_make(struct world *w, const struct plan *p)
+int bench_make(struct bench *b, struct world *w, const struct plan *p)
 {
-	int err = world_make(w, p);
+	int err = world_make(w, &b->arena, p);
 
-	if (err)
-		return err;
-	if (!w->huge)
-		fprintf(stderr, "bench-core: no huge pages for %s flows: every figure is worse than it would be "
-				"(bench/run as root reserves them)\n", p->label);
-	traffic_fill(w, bench_progress);
-	return 0;
+	if (!err)
+		traffic_fill(w, bench_progress);
+	return err;
 }
 
 void bench_end(struct bench *b, struct world *w)
@@ -172,12 +169,28 @@ static void row_bytes(struct bench *b, const struct size *s)
 	report_add(&b->report, "bytes-per-flow", s->label, "bytes", true, (double)world_region_b(&p) / s->flows, NULL, 0);
 }
 
+/* What a cold join costs: every index, bitmap and list anew from the live records. */
+static void row_rebuild(struct bench *b, struct world *w)
+{
+	uint32_t times = w->plan.flows > 1000000 ? 1 : 3;
+
+	for (uint32_t i = 0; i < times && bench_wants(b, "rebuild"); i++) {
+		uint64_t start = spent_ns();
+		uint32_t found = 0;
+
+		for (uint32_t s = 0; s < w->region.geo.shards; s++)
+			found += sn_shard_rebuild(&w->lanes[0].worker->nat.shards[s]);
+		report_add(&b->report, "rebuild", w->plan.label, "ms", true, (double)(spent_ns() - start) / 1e6, NULL, 0);
+		w->lost += found - w->live;
+	}
+}
+
 /* --- worlds --- */
 
 static int run_world(struct bench *b, const struct plan *p, void (*round)(struct bench *b, struct world *w))
 {
 	static struct world w;
-	int err = bench_make(&w, p);
+	int err = bench_make(b, &w, p);
 
 	if (err)
 		return err;
@@ -185,8 +198,11 @@ static int run_world(struct bench *b, const struct plan *p, void (*round)(struct
 		bench_progress("round", i + 1, b->rounds);
 		round(b, &w);
 	}
+	if (round == round_udp)
+		row_rebuild(b, &w);
 	bench_end(b, &w);
 	world_free(&w);
+	arena_reset(&b->arena);
 	return 0;
 }
 
@@ -224,7 +240,7 @@ static uint32_t pages_of(const struct size *s)
 	return SN_MAX(pages, world_pages(&empty) + world_pages(&full));
 }
 
-uint32_t bench_pages(const struct bench *b)
+static uint32_t arena_pages_of(const struct bench *b)
 {
 	uint32_t most = 0;
 
@@ -234,12 +250,21 @@ uint32_t bench_pages(const struct bench *b)
 	return most;
 }
 
+uint32_t bench_pages(const struct bench *b)
+{
+	return arena_pages_of(b) + PACKET_MEMORIES * arena_pages(arena_packets_b());
+}
+
 int bench_run(struct bench *b)
 {
-	int err = 0;
+	int err = arena_open(&b->arena, arena_pages_of(b), PACKET_MEMORIES);
 
+	if (!err && !b->arena.huge)
+		fprintf(stderr, "bench-core: not enough huge pages: every figure is worse than it would be "
+				"(bench/run reserves them, as root)\n");
 	for (size_t i = 0; !err && i < SN_ARRAY_LEN(sizes); i++)
 		if (listed(b->flows, sizes[i].label))
 			err = run_size(b, &sizes[i]);
+	arena_close(&b->arena);
 	return err;
 }

@@ -13,6 +13,7 @@ struct bench {
 	uint32_t rounds;
 	const char *flows; /* labels, "1k,1m" */
 	const char *only;  /* names of rows, NULL: all */
+	struct arena arena;
 	struct report report;
 	uint64_t lost;     /* packets that did not end as they should: the figures are not good */
 };
@@ -22,7 +23,7 @@ struct size {
 	uint32_t flows, subscribers;
 };
 
-/* Huge pages that the largest worlds need. */
+/* Huge pages that the largest worlds need, packet memory included. */
 uint32_t bench_pages(const struct bench *b);
 
 /* 0 or -errno. */
@@ -36,8 +37,8 @@ bool bench_wants(const struct bench *b, const char *row);
 /* UDP flows, one worker, default blocks. */
 struct plan bench_plan(const struct size *s);
 
-/* Makes a world and its flows, with progress and a word about huge pages. 0 or -errno. */
-int bench_make(struct world *w, const struct plan *p);
+/* Makes a world and its flows, with progress. 0 or -errno. The arena is reset when all worlds are freed. */
+int bench_make(struct bench *b, struct world *w, const struct plan *p);
 
 /* Says and counts what went wrong, prints the new rows. */
 void bench_end(struct bench *b, struct world *w);

@@ -39,11 +39,11 @@ int rows_full(struct bench *b, const struct size *s)
 {
 	static struct world few, most;
 	struct plan few_plan = rows_full_plan(s, false), most_plan = rows_full_plan(s, true);
-	int err = bench_make(&few, &few_plan);
+	int err = bench_make(b, &few, &few_plan);
 
 	if (err)
 		return err;
-	err = bench_make(&most, &most_plan);
+	err = bench_make(b, &most, &most_plan);
 	for (uint32_t i = 0; !err && i < b->rounds; i++) {
 		double at_10 = opened(&few), at_99 = opened(&most);
 
@@ -57,5 +57,6 @@ int rows_full(struct bench *b, const struct size *s)
 	world_free(&few);
 	if (!err)
 		world_free(&most);
+	arena_reset(&b->arena);
 	return err;
 }

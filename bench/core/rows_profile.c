@@ -16,6 +16,7 @@ int rows_profile(const char *what)
 {
 	static const struct visit both = { .out = true, .in = true };
 	static const struct size size = { "1k", 1024, 1024 };
+	static struct arena arena;
 	static struct world w;
 	struct plan p = bench_plan(&size);
 	bool visits = !strcmp(what, "udp") || !strcmp(what, "tcp");
@@ -26,9 +27,11 @@ int rows_profile(const char *what)
 		return -EINVAL;
 	p.tcp = strcmp(what, "tcp") ? 0 : UINT32_MAX;
 	p.spare = FLOWS;
-	err = world_make(&w, &p);
+	err = arena_open(&arena, world_pages(&p), 1);
+	if (!err)
+		err = world_make(&w, &arena, &p);
 	if (err)
-		return err;
+		goto out_arena;
 	traffic_fill(&w, nothing);
 	if (visits)
 		traffic_visit(&w, &both, PACKETS);
@@ -37,5 +40,7 @@ int rows_profile(const char *what)
 	printf("%u\n", visits ? PACKETS : FLOWS);
 	err = w.lost ? -EPROTO : 0;
 	world_free(&w);
+out_arena:
+	arena_close(&arena);
 	return err;
 }

@@ -197,7 +197,7 @@ int rows_workers(struct bench *b, const struct size *s)
 	static struct world w;
 	static struct team t;
 	struct plan p = rows_workers_plan(s);
-	int err = bench_make(&w, &p);
+	int err = bench_make(b, &w, &p);
 
 	if (err)
 		return err;
@@ -209,5 +209,6 @@ int rows_workers(struct bench *b, const struct size *s)
 	stop_team(&t);
 	bench_end(b, &w);
 	world_free(&w);
+	arena_reset(&b->arena);
 	return 0;
 }

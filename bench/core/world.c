@@ -6,13 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
-#define HUGE_B ((size_t)2 << 20)
 #define SHARDS 16
-#define FRAMES 8192
-#define FRAME_B 2048
 #define DEPTH 8192
 #define PUBLIC 0x0a000000u /* 10/8: room for any pool */
 #define LONG_DS 72000
@@ -20,11 +15,6 @@
 #define ROUTERS 16
 
 static const uint8_t router_mac[6] = { 2, 0, 0, 0, 1, 0 };
-
-static size_t round_up(size_t n_b)
-{
-	return (n_b + HUGE_B - 1) & ~(HUGE_B - 1);
-}
 
 static uint32_t power_at_least(uint32_t n, uint32_t min, uint32_t max)
 {
@@ -61,11 +51,6 @@ static struct sn_geometry geometry_of(const struct plan *p)
 	};
 }
 
-static size_t umem_b(void)
-{
-	return round_up(sn_umem_footprint(FRAMES, FRAME_B));
-}
-
 size_t world_region_b(const struct plan *p)
 {
 	struct sn_geometry geo = geometry_of(p);
@@ -75,58 +60,23 @@ size_t world_region_b(const struct plan *p)
 
 uint32_t world_pages(const struct plan *p)
 {
-	size_t all_b = round_up(world_region_b(p)) + round_up(floor_footprint(p->flows)) + p->workers * umem_b();
-
-	return (uint32_t)(all_b / HUGE_B);
+	return arena_pages(world_region_b(p)) + arena_pages(floor_footprint(p->flows));
 }
 
-/* --- memory --- */
-
-static void *map(size_t size_b, int flags)
-{
-	void *mem = mmap(NULL, size_b, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE | flags, -1, 0);
-
-	return mem == MAP_FAILED ? NULL : mem;
-}
-
-static int make_region(struct world *w)
+static int make_region(struct world *w, struct arena *arena)
 {
 	struct sn_geometry geo = geometry_of(&w->plan);
-	size_t region_b = round_up(world_region_b(&w->plan));
+	size_t region_b = world_region_b(&w->plan);
+	void *mem = arena_take(arena, region_b), *floor = arena_take(arena, floor_footprint(w->plan.flows));
 	int err;
 
-	w->size_b = region_b + round_up(floor_footprint(w->plan.flows));
-	w->mem = map(w->size_b, MAP_HUGETLB);
-	w->huge = w->mem != NULL;
-	if (!w->mem)
-		w->mem = map(w->size_b, 0);
-	if (!w->mem)
+	if (!mem || !floor)
 		return -ENOMEM;
-	err = sn_region_format(w->mem, region_b, &geo, "bench");
+	err = sn_region_format(mem, region_b, &geo, "bench");
 	if (err)
 		return err;
-	floor_make(&w->floor, (uint8_t *)w->mem + region_b, w->plan.flows);
-	return sn_region_join(w->mem, region_b, true, &w->region) ? -EPROTO : 0;
-}
-
-static int make_umem(bool huge)
-{
-	int fd = memfd_create("shardnat-bench", MFD_CLOEXEC | (huge ? MFD_HUGETLB : 0));
-	void *mem;
-
-	if (fd < 0)
-		return -errno;
-	if (ftruncate(fd, (off_t)umem_b()))
-		goto fail_fd;
-	mem = mmap(NULL, umem_b(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
-	if (mem == MAP_FAILED)
-		goto fail_fd;
-	sn_umem_format(mem, FRAMES, FRAME_B);
-	munmap(mem, umem_b());
-	return fd;
-fail_fd:
-	close(fd);
-	return -ENOMEM;
+	floor_make(&w->floor, floor, w->plan.flows);
+	return sn_region_join(mem, region_b, true, &w->region) ? -EPROTO : 0;
 }
 
 /* --- what control and the supervisor would have written --- */
@@ -221,7 +171,7 @@ static int make_worker(struct world *w, uint32_t number)
 	return err;
 }
 
-static int make_lanes(struct world *w)
+static int make_lanes(struct world *w, struct arena *arena)
 {
 	int err = 0;
 
@@ -230,9 +180,7 @@ static int make_lanes(struct world *w)
 		if (!w->lanes[i].worker)
 			return -ENOMEM;
 		memset(w->lanes[i].worker, 0, sizeof(struct sn_worker));
-		w->lanes[i].umem_fd = make_umem(w->huge);
-		if (w->lanes[i].umem_fd < 0)
-			w->lanes[i].umem_fd = make_umem(false);
+		w->lanes[i].umem_fd = arena_take_packets(arena);
 		if (w->lanes[i].umem_fd < 0)
 			return -ENOMEM;
 	}
@@ -252,31 +200,27 @@ static void free_lane(struct world *w, struct lane *l)
 	free(l->worker->nat.shards);
 	free(l->worker->nat.owned);
 	free(l->worker);
-	if (l->umem_fd > 0)
-		close(l->umem_fd);
 }
 
 void world_free(struct world *w)
 {
 	for (uint32_t i = 0; i < w->plan.workers; i++)
 		free_lane(w, &w->lanes[i]);
-	if (w->mem)
-		munmap(w->mem, w->size_b);
 	free(w->tuples);
 	*w = (struct world){ 0 };
 }
 
-int world_make(struct world *w, const struct plan *p)
+int world_make(struct world *w, struct arena *arena, const struct plan *p)
 {
 	int err;
 
 	*w = (struct world){ .plan = *p, .random = 0x2545f4914f6cdd1du };
 	w->tuples = calloc(SN_MAX(p->flows, p->subscribers), sizeof(*w->tuples));
-	err = w->tuples ? make_region(w) : -ENOMEM;
+	err = w->tuples ? make_region(w, arena) : -ENOMEM;
 	if (!err)
 		err = publish(w);
 	if (!err)
-		err = make_lanes(w);
+		err = make_lanes(w, arena);
 	if (err)
 		world_free(w);
 	return err;

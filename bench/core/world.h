@@ -6,6 +6,7 @@
 #ifndef BENCH_WORLD_H
 #define BENCH_WORLD_H
 
+#include "arena.h"
 #include "floor.h"
 #include "io/mem.h"
 #include "packet.h"
@@ -34,9 +35,6 @@ struct lane {
 
 struct world {
 	struct plan plan;
-	void *mem;              /* region, then the floor's */
-	size_t size_b;
-	bool huge;
 	struct sn_region region;
 	struct floor floor;
 	struct lane lanes[WORLD_WORKERS_MAX];
@@ -48,12 +46,12 @@ struct world {
 	uint64_t lost;          /* packets that did not end as expected */
 };
 
-/* Huge pages that a world needs, and bytes of its region. */
+/* Pages of the arena that a world needs, and bytes of its region. */
 uint32_t world_pages(const struct plan *p);
 size_t world_region_b(const struct plan *p);
 
-/* Makes it, without flows (traffic.h opens them). 0 or -errno. */
-int world_make(struct world *w, const struct plan *p);
+/* Makes it, without flows (traffic.h opens them). The memory stays the arena's. 0 or -errno. */
+int world_make(struct world *w, struct arena *arena, const struct plan *p);
 void world_free(struct world *w);
 
 /* Timeouts: a flow without a reply is over at once, or lives long. */
