@@ -234,6 +234,11 @@ void traffic_fill(struct world *w, void (*progress)(const char *what, uint32_t d
 
 /* --- established --- */
 
+static enum packet_way way_of(const struct visit *v, uint32_t i)
+{
+	return v->in && (!v->out || i % 2) ? PACKET_IN : PACKET_OUT;
+}
+
 static void visit_batch(struct world *w, const struct visit *v, uint32_t serial, struct tuple **seen)
 {
 	uint32_t flows = v->flows ? v->flows : w->plan.flows;
@@ -242,10 +247,21 @@ static void visit_batch(struct world *w, const struct visit *v, uint32_t serial,
 		seen[i] = &w->tuples[world_below(w, flows)];
 		__builtin_prefetch(seen[i], 1);
 	}
-	for (uint32_t i = 0; i < WORLD_BATCH; i++) {
-		bool in = v->in && (!v->out || i % 2);
+	for (uint32_t i = 0; i < WORLD_BATCH; i++)
+		put(w, seen[i], way_of(v, i), v->imix ? packet_imix_b(serial + i) : PACKET_MIN_B, SN_ACK);
+}
 
-		put(w, seen[i], in ? PACKET_IN : PACKET_OUT, v->imix ? packet_imix_b(serial + i) : PACKET_MIN_B, SN_ACK);
+/* Looks at what was sent: each packet translated, in the order of arrival. For one worker. */
+static void inspect(struct world *w, const struct visit *v, struct tuple **seen)
+{
+	struct sn_port *ports = w->lanes[0].worker->ports;
+	uint8_t frame[PACKET_MAX_B];
+
+	for (uint32_t i = 0; i < WORLD_BATCH; i++) {
+		enum packet_way way = way_of(v, i);
+		uint32_t len_b = sn_mem_get(&ports[way == PACKET_OUT ? 1 : 0], frame, sizeof(frame));
+
+		w->lost += len_b == 0 || !packet_is_translated(frame, len_b, seen[i], way);
 	}
 }
 
@@ -257,7 +273,10 @@ uint64_t traffic_visit(struct world *w, const struct visit *v, uint32_t packets)
 	for (uint32_t done = 0; done < packets; done += WORLD_BATCH) {
 		visit_batch(w, v, done, seen);
 		ns += visit_turns(w);
-		expect(w, WORLD_BATCH);
+		if (done == 0)
+			inspect(w, v, seen);
+		else
+			expect(w, WORLD_BATCH);
 		for (uint32_t i = 0; i < WORLD_BATCH; i++)
 			packet_settle(seen[i]);
 	}
