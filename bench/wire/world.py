@@ -29,7 +29,7 @@ class Gateway(Lab):
     """A world of its own; subclasses say what forwards in its middle. Leaving it removes everything."""
 
     middle = True
-    native = True  # the kernel's path: takes live frames only while a program is on its interface
+    native = True  # no program of its own on gi, which takes live frames only while there is one
 
     def __init__(self, kind, build, traffic, queues):
         super().__init__(f"{PREFIX}-{kind}{'-' + str(queues) if queues > 1 else ''}", build, queues)
@@ -203,6 +203,7 @@ class Node(Gateway):
 
 
 class NodeUring(Node):
+    native = True
     extra = {"io": "uring"}
 
 
