@@ -71,6 +71,27 @@ uint32_t sn_shard_find_outside(const struct sn_shard *s, uint64_t hash, uint8_t 
 uint32_t sn_shard_find_subscriber(const struct sn_shard *s, uint8_t realm, uint32_t inside_be32);
 uint32_t sn_shard_find_binding(const struct sn_shard *s, uint32_t subscriber, uint8_t proto, uint16_t inside_port_be16);
 
+/* --- what is foreseen --- */
+
+/*
+ * An opening from inside that is to come. The caller fills in the ends; the steps, in this order and each for a whole burst before the
+ * next, find out the rest and bring near what sn_shard_open() will touch. ahead: openings foreseen in this shard before it. Hints: nothing
+ * is decided, and nothing changes.
+ */
+struct sn_foresight {
+	uint32_t inside_be32, remote_be32;
+	uint16_t inside_port_be16, remote_port_be16;
+	uint8_t proto, realm;
+	uint32_t subscriber, binding, block; /* probably; SN_NONE */
+	uint64_t subscriber_hash, binding_hash;
+	uint64_t port_start;                 /* sn_hash_port() */
+};
+
+void sn_shard_foresee_keys(const struct sn_shard *s, struct sn_foresight *f, uint32_t ahead);
+void sn_shard_foresee_records(const struct sn_shard *s, struct sn_foresight *f);
+void sn_shard_foresee_block(const struct sn_shard *s, struct sn_foresight *f);
+void sn_shard_foresee_port(const struct sn_shard *s, const struct sn_foresight *f);
+
 /* --- changes --- */
 
 /* A flow to open. */

@@ -2,6 +2,7 @@
  * steer.c: which shard a packet belongs to, and its key there (DESIGN.md section 1, the table). Called once per packet,
  * and again for a hairpinned one.
  */
+#include "io/io.h"
 #include "nat/nat.h"
 
 #include <string.h>
@@ -162,19 +163,117 @@ static void settle_one(const struct sn_nat *nat, struct sn_job *job)
 		job->verdict = SN_V_TO_OWNER;
 }
 
-/* The first flow whose tag is right: its lines are on their way. */
-static void find_one(const struct sn_nat *nat, struct sn_job *job)
+/* The first flow whose tag is right: its lines are on their way. False: there is none. */
+static bool find_one(const struct sn_nat *nat, struct sn_job *job)
 {
 	job->flow = sn_index_guess(&nat->shards[job->shard].flow_index, job->hash);
 	if (job->flow >= nat->region->flow_count)
-		return;
+		return false;
 	__builtin_prefetch(&nat->region->flows[job->flow], 1);
 	if (job->proto == 6)
 		__builtin_prefetch(&nat->region->flows[job->flow].tcp, 1);
+	return true;
+}
+
+/* --- what may open flows --- */
+
+/* The packets of a burst that no flow was found for: number of the job, and what its shard foresees. */
+struct strangers {
+	uint32_t n;
+	uint8_t job[SN_BURST];
+	struct sn_foresight f[SN_BURST];
+};
+
+static void gather(const struct sn_job *jobs, uint32_t n, struct strangers *st)
+{
+	st->n = 0;
+	for (uint32_t i = 0; i < n; i++)
+		if (SN_UNLIKELY(jobs[i].flow == SN_NONE && jobs[i].verdict == SN_V_FORWARD))
+			st->job[st->n++] = (uint8_t)i;
+}
+
+static struct sn_foresight foresight_of(const struct sn_job *job)
+{
+	return (struct sn_foresight){ .inside_be32 = job->inside_be32, .remote_be32 = job->remote_be32,
+				      .inside_port_be16 = job->inside_port_be16,
+				      .remote_port_be16 = job->remote_port_be16, .proto = job->proto,
+				      .realm = job->realm };
+}
+
+/* The map word of a public port: who is behind it, if anybody. */
+static const uint32_t *map_word(const struct sn_nat *nat, const struct sn_job *job)
+{
+	uint16_t place = __builtin_bswap16(job->public_port_be16) & (nat->ports.block_size - 1);
+
+	return &sn_ports_map(&nat->ports, job->block, sn_l4_of(job->proto))[place];
+}
+
+static void first_step(const struct sn_nat *nat, const struct sn_job *job, struct sn_foresight *f, uint32_t ahead)
+{
+	if (job->from_inside) {
+		*f = foresight_of(job);
+		sn_shard_foresee_keys(&nat->shards[job->shard], f, ahead);
+	} else if (job->block != SN_NONE) {
+		__builtin_prefetch(map_word(nat, job));
+	}
+}
+
+static void second_step(const struct sn_nat *nat, const struct sn_job *job, struct sn_foresight *f)
+{
+	if (job->from_inside) {
+		sn_shard_foresee_records(&nat->shards[job->shard], f);
+		return;
+	}
+	f->binding = job->block != SN_NONE ? *map_word(nat, job) - 1 : SN_NONE;
+	if (f->binding < nat->region->binding_count)
+		__builtin_prefetch(&nat->region->bindings[f->binding]);
+}
+
+static void third_step(const struct sn_nat *nat, const struct sn_job *job, struct sn_foresight *f)
+{
+	if (job->from_inside)
+		sn_shard_foresee_block(&nat->shards[job->shard], f);
+	else if (f->binding < nat->region->binding_count &&
+		 nat->region->bindings[f->binding].subscriber < nat->region->subscriber_count)
+		__builtin_prefetch(&nat->region->subscribers[nat->region->bindings[f->binding].subscriber]);
+}
+
+static void fourth_step(const struct sn_nat *nat, const struct sn_job *job, const struct sn_foresight *f)
+{
+	if (job->from_inside)
+		sn_shard_foresee_port(&nat->shards[job->shard], f);
+}
+
+/* An ICMP error opens nothing, and what is not tracked by port has no map word. */
+static bool may_open(const struct sn_job *job)
+{
+	return job->packet.kind != SN_PKT_ICMP_ERROR && sn_l4_of(job->proto) != SN_L4_COUNT;
+}
+
+static void foresee(const struct sn_nat *nat, struct sn_job *jobs, uint32_t n)
+{
+	uint8_t ahead[SN_SHARDS_MAX] = { 0 };
+	struct strangers st;
+
+	gather(jobs, n, &st);
+	for (uint32_t i = 0; i < st.n; i++)
+		if (may_open(&jobs[st.job[i]]))
+			first_step(nat, &jobs[st.job[i]], &st.f[i], ahead[jobs[st.job[i]].shard]++);
+	for (uint32_t i = 0; i < st.n; i++)
+		if (may_open(&jobs[st.job[i]]))
+			second_step(nat, &jobs[st.job[i]], &st.f[i]);
+	for (uint32_t i = 0; i < st.n; i++)
+		if (may_open(&jobs[st.job[i]]))
+			third_step(nat, &jobs[st.job[i]], &st.f[i]);
+	for (uint32_t i = 0; i < st.n; i++)
+		if (may_open(&jobs[st.job[i]]))
+			fourth_step(nat, &jobs[st.job[i]], &st.f[i]);
 }
 
 void sn_nat_steer_burst(const struct sn_nat *nat, struct sn_job *jobs, uint32_t n)
 {
+	bool strangers = false;
+
 	for (uint32_t i = 0; i < n; i++)
 		if (jobs[i].verdict == SN_V_FORWARD)
 			jobs[i].verdict = (uint8_t)aim(nat, &jobs[i]);
@@ -183,5 +282,7 @@ void sn_nat_steer_burst(const struct sn_nat *nat, struct sn_job *jobs, uint32_t 
 			settle_one(nat, &jobs[i]);
 	for (uint32_t i = 0; i < n; i++)
 		if (jobs[i].verdict == SN_V_FORWARD)
-			find_one(nat, &jobs[i]);
+			strangers |= !find_one(nat, &jobs[i]);
+	if (SN_UNLIKELY(strangers))
+		foresee(nat, jobs, n);
 }
