@@ -1,10 +1,12 @@
 /*
  * steer.bpf.c: which packets are for NAT, and which are the kernel's (ARP, routing protocols, ssh, the node's own
- * addresses, everything that is not IPv4). Three programs with one decision (is_for_nat) over the same maps:
+ * addresses, everything that is not IPv4). Three programs with one decision (is_for_nat) over the same maps, and a fourth:
  *
  *     steer   XDP: NAT traffic into the workers' sockets; dropped where a queue has no live socket
  *     tap     filter of a packet socket: lets NAT traffic alone into it
  *     hold    tc ingress, after all taps: drops what tap let in, so that the kernel never forwards it untranslated
+ *     guard   tc egress of an outside interface, which the workers' packets do not pass: drops what the kernel forwards with the
+ *             source of a subscriber (it came in by an interface without steer: one made anew, say) or of a pool (a lie)
  *
  * NAT traffic never reaches the kernel's forwarding. The kernel has taken a VLAN tag off before tap and hold see the
  * packet: they leave tagged packets to it (a VLAN device on top is an interface like any other).
@@ -217,6 +219,22 @@ SEC("tc")
 int hold(struct __sk_buff *skb)
 {
 	return is_skb_for_nat(skb) ? TC_ACT_SHOT : TC_ACT_UNSPEC;
+}
+
+SEC("tc")
+int guard(struct __sk_buff *skb)
+{
+	struct iphdr ip;
+	__be32 from;
+	int icmp_error;
+
+	if (!load_ip(skb, &ip, &icmp_error))
+		return TC_ACT_UNSPEC;
+	from = ip.saddr;
+	if (bpf_map_lookup_elem(&local, &from) || (!covers(&inside, from) && !covers(&outside, from)))
+		return TC_ACT_UNSPEC;
+	counted(XDP_DROP);
+	return TC_ACT_SHOT;
 }
 
 char license_text[] SEC("license") = "Apache-2.0";

@@ -30,6 +30,14 @@ lab_link() { # lab_link ns1 dev1 ns2 dev2 queues
 	done
 }
 
+lab_inside() { # lab_inside queues: the subscribers' link and their addresses
+	local i
+	lab_link sub gs cgn gi "$1"
+	for i in 2 3 4 5; do ip -n "$LAB-sub" addr add "100.64.0.$i/16" dev gs; done
+	ip -n "$LAB-sub" route add default via 100.64.0.1 src 100.64.0.2
+	ip -n "$LAB-cgn" addr add 100.64.0.1/16 dev gi
+}
+
 lab_up() { # lab_up [queues]
 	local queues=${1:-1} ns
 	lab_down
@@ -38,13 +46,9 @@ lab_up() { # lab_up [queues]
 		ip -n "$LAB-$ns" link set lo up
 		in_ns "$ns" sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1
 	done
-	lab_link sub gs cgn gi "$queues"
+	lab_inside "$queues"
 	lab_link cgn go core gc "$queues"
 	lab_link core cs srv sc 1
-	local i
-	for i in 2 3 4 5; do ip -n "$LAB-sub" addr add "100.64.0.$i/16" dev gs; done
-	ip -n "$LAB-sub" route add default via 100.64.0.1 src 100.64.0.2
-	ip -n "$LAB-cgn" addr add 100.64.0.1/16 dev gi
 	ip -n "$LAB-cgn" addr add 198.51.100.1/24 dev go
 	ip -n "$LAB-cgn" route add default via 198.51.100.2
 	ip -n "$LAB-core" addr add 198.51.100.2/24 dev gc

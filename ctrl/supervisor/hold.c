@@ -42,37 +42,62 @@ static int qdisc_make(const char *dir, struct bpf_tc_hook *hook)
 	return err ? err : note(dir, QDISC_PREFIX, (uint32_t)hook->ifindex);
 }
 
-static int put(const char *dir, int program, uint32_t ifindex)
+static enum bpf_tc_attach_point place_of(const char *prefix)
 {
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = BPF_TC_INGRESS);
+	return !strcmp(prefix, SN_HOLD_PREFIX) ? BPF_TC_INGRESS : BPF_TC_EGRESS;
+}
+
+static int put(const char *dir, const char *prefix, int program, uint32_t ifindex)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = place_of(prefix));
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = HANDLE, .priority = PRIORITY, .prog_fd = program,
 		    .flags = BPF_TC_F_REPLACE);
-	int err = note(dir, SN_HOLD_PREFIX, ifindex);
+	int err = note(dir, prefix, ifindex);
 
 	if (!err)
 		err = qdisc_make(dir, &hook);
 	return err ? err : bpf_tc_attach(&hook, &opts);
 }
 
-int sn_hold_put(const char *dir, int program, uint32_t ifindex)
+static int put_quietly(const char *dir, const char *prefix, int program, uint32_t ifindex)
 {
 	libbpf_print_fn_t print = libbpf_set_print(NULL);
-	int err = put(dir, program, ifindex);
+	int err = put(dir, prefix, program, ifindex);
 
 	libbpf_set_print(print);
 	return err;
 }
 
-static int take_away(const char *dir, uint32_t ifindex)
+int sn_hold_put(const char *dir, int program, uint32_t ifindex)
 {
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = BPF_TC_INGRESS);
+	return put_quietly(dir, SN_HOLD_PREFIX, program, ifindex);
+}
+
+int sn_guard_put(const char *dir, int program, uint32_t ifindex)
+{
+	return put_quietly(dir, SN_GUARD_PREFIX, program, ifindex);
+}
+
+static bool noted(const char *dir, const char *prefix, uint32_t ifindex)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s%u", dir, prefix, ifindex);
+	return !access(path, F_OK);
+}
+
+static int take_away(const char *dir, const char *prefix, uint32_t ifindex)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = place_of(prefix));
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = HANDLE, .priority = PRIORITY);
+	bool other;
 	int err;
 
-	if (!forget(dir, SN_HOLD_PREFIX, ifindex))
+	if (!forget(dir, prefix, ifindex))
 		return 0;
 	err = bpf_tc_detach(&hook, &opts);
-	if (forget(dir, QDISC_PREFIX, ifindex)) {
+	other = noted(dir, SN_HOLD_PREFIX, ifindex) || noted(dir, SN_GUARD_PREFIX, ifindex);
+	if (!other && forget(dir, QDISC_PREFIX, ifindex)) {
 		hook.attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS;
 		err = bpf_tc_hook_destroy(&hook);
 	}
@@ -81,8 +106,9 @@ static int take_away(const char *dir, uint32_t ifindex)
 
 int sn_hold_remove(const char *dir, const char *name)
 {
+	const char *prefix = strncmp(name, SN_HOLD_PREFIX, strlen(SN_HOLD_PREFIX)) ? SN_GUARD_PREFIX : SN_HOLD_PREFIX;
 	libbpf_print_fn_t print = libbpf_set_print(NULL);
-	int err = take_away(dir, (uint32_t)strtoul(name + strlen(SN_HOLD_PREFIX), NULL, 10));
+	int err = take_away(dir, prefix, (uint32_t)strtoul(name + strlen(prefix), NULL, 10));
 
 	libbpf_set_print(print);
 	return err;

@@ -189,6 +189,18 @@ static int hold(struct sn_supervisor *s, uint32_t index, uint32_t ifindex, struc
 	return sn_xdp_hold(&s->xdp, ifindex, s->config.interfaces[index].side, index, err->text, sizeof(err->text));
 }
 
+/* Without it the node does its work all the same, but for an inside interface that is made anew behind its back. */
+static void guard(struct sn_supervisor *s, uint32_t index)
+{
+	const struct sn_config_interface *i = &s->config.interfaces[index];
+	const struct sn_link *l = sn_links_find(&s->links, i->name);
+	int e = l && i->side == SN_OUTSIDE && s->kinds[index] != SN_SOCKET_TUN ? sn_xdp_guard(&s->xdp, l->ifindex) : 0;
+
+	if (e)
+		sn_say("%s takes no tc filter on egress (%s): set net.ipv4.ip_forward to 0, so that the kernel forwards nothing "
+		       "untranslated if an inside interface is removed and made anew", i->name, strerror(-e));
+}
+
 static int attach(struct sn_supervisor *s, uint32_t index, struct sn_error *err)
 {
 	const struct sn_config_interface *i = &s->config.interfaces[index];
@@ -240,6 +252,8 @@ int sn_publish_program(struct sn_supervisor *s, struct sn_error *err)
 	if (e)
 		return sn_error_set(err, e, "prefixes do not go into the XDP program's maps: %s", strerror(-e));
 	sn_publish_policy(s);
+	for (uint32_t i = 0; i < s->config.interface_count; i++)
+		guard(s, i);
 	for (uint32_t i = 0; i < s->config.interface_count && !e; i++)
 		e = attach(s, i, err);
 	for (uint32_t i = 0; i < s->config.interface_count && !e; i++)

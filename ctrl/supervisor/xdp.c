@@ -26,9 +26,11 @@
 /* The last pin is made first: when the first one is there, all else is. */
 static const char *const program_pins[SN_XDP_PROGRAMS] = {
 	[SN_XDP_STEER] = "program", [SN_XDP_TAP] = "tap", [SN_XDP_HOLD] = "hold",
+	[SN_XDP_GUARD] = "guard",
 };
 static const char *const program_names[SN_XDP_PROGRAMS] = {
 	[SN_XDP_STEER] = "steer", [SN_XDP_TAP] = "tap", [SN_XDP_HOLD] = "hold",
+	[SN_XDP_GUARD] = "guard",
 };
 
 static const struct {
@@ -419,6 +421,11 @@ int sn_xdp_hold(struct sn_xdp *x, uint32_t ifindex, uint32_t side, uint32_t inde
 	return 0;
 }
 
+int sn_xdp_guard(struct sn_xdp *x, uint32_t ifindex)
+{
+	return sn_guard_put(x->dir, x->programs[SN_XDP_GUARD], ifindex);
+}
+
 int sn_xdp_tap(const struct sn_xdp *x, int socket_fd)
 {
 	int program = x->programs[SN_XDP_TAP];
@@ -439,7 +446,7 @@ static int pin_remove(const char *dir, const char *name)
 	pin_path(dir, "", name, path);
 	if (starts_with(name, LINK_PREFIX))
 		return link_remove(path);
-	if (starts_with(name, SN_HOLD_PREFIX))
+	if (starts_with(name, SN_HOLD_PREFIX) || starts_with(name, SN_GUARD_PREFIX))
 		return sn_hold_remove(dir, name);
 	if (starts_with(name, SN_OFFLOADS_PREFIX))
 		return sn_offloads_restore(dir, name);

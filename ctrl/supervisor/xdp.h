@@ -20,7 +20,7 @@ enum sn_xdp_map {
 	SN_XDP_MAPS
 };
 
-enum sn_xdp_program { SN_XDP_STEER, SN_XDP_TAP, SN_XDP_HOLD, SN_XDP_PROGRAMS };
+enum sn_xdp_program { SN_XDP_STEER, SN_XDP_TAP, SN_XDP_HOLD, SN_XDP_GUARD, SN_XDP_PROGRAMS };
 
 #define SN_XDP_DIR_B 256
 #define SN_XDP_MSG_B 512 /* enough for any message */
@@ -69,6 +69,12 @@ int sn_xdp_detach(struct sn_xdp *x, uint32_t ifindex);
  * taken away. side, index as above. 0; -ENODEV, -EINVAL (index), -EPERM, -EOPNOTSUPP (no clsact in this kernel), -errno.
  */
 int sn_xdp_hold(struct sn_xdp *x, uint32_t ifindex, uint32_t side, uint32_t index, char *msg, size_t msg_b);
+
+/*
+ * For outside interfaces: the tc program on egress, so that the kernel sends nothing with a subscriber's or a pool's source,
+ * whichever way it came to it. What workers send does not pass there. 0 or -errno.
+ */
+int sn_xdp_guard(struct sn_xdp *x, uint32_t ifindex);
 
 /* Lets only NAT traffic into a packet socket. 0 or -errno. */
 int sn_xdp_tap(const struct sn_xdp *x, int socket_fd);

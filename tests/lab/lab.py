@@ -89,6 +89,11 @@ class Lab:
     def ns(self, where, *command):
         return ["nsenter", f"--net=/run/netns/{self.name}-{where}", *command]
 
+    def remake_inside(self):
+        """The subscribers' link goes, and comes back with another ifindex."""
+        self.run("cgn", "ip", "link", "del", "gi")
+        self._shell(f"lab_inside {self.queues}")
+
     def run(self, where, *command, timeout=60, **kw):
         kw = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, **kw}
         try:

@@ -239,6 +239,20 @@ def unequal(report, lab, world):
     report.check("shardnat check on the full table", *clean)
 
 
+def guarded(report, lab):
+    """What comes in where no XDP program is: the kernel of the node's namespace forwards, the outside interface does not send."""
+    outside = lab.capture_untranslated()
+    lab.remake_inside()
+    lab.run("sub", "ping", "-c", "5", "-i", "0.2", "-W", "1", "192.0.2.10")
+    report.check("nothing untranslated by an inside interface made anew", not (seen := outside()), seen[:3])
+    report.check("shardnatd tells of it", "interface gi is gone" in lab.messages() or lab.verbose)
+    lab.run("sub", "ip", "addr", "add", "203.0.113.9/32", "dev", "gs")
+    capture = lab.start("core", "tcpdump", "-c", "1", "-n", "-i", "gc", "src", "203.0.113.9")
+    wait_for(lambda: False, 1)
+    lab.run("sub", "ping", "-c", "3", "-i", "0.2", "-W", "1", "-I", "203.0.113.9", "192.0.2.10")
+    report.check("nothing with a pool's source that a subscriber made up", capture.poll() is None)
+
+
 def main():
     args, report = arguments(), Report("nat")
     with Lab("tnat", args.build, queues=2, verbose=args.verbose) as lab:
@@ -263,6 +277,7 @@ def main():
         second_block(report, lab, world)
         unequal(report, lab, world)
         unique(report, world, "all")
+        guarded(report, lab)
         report.check("SIGTERM ends it again", lab.stop() == 0)
         report.check("nothing left behind", not lab.leftovers(), lab.leftovers())
     report.end()
