@@ -188,6 +188,8 @@ uint64_t sn_layout_hash(void)
 		AT(sn_worker_stats, verdict),
 		AT(sn_worker_stats, frames),
 		AT(sn_worker_stats, sleeping),
+		AT(sn_worker_stats, ports),
+		SIZE(sn_port_stats),
 		SN_V_COUNT,
 		SIZE(sn_command),
 		AT(sn_command, gen),

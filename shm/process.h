@@ -44,6 +44,25 @@ static inline struct sn_shard_owner sn_shard_owner_unpack(uint64_t word)
 	return (struct sn_shard_owner){ .worker = (uint32_t)(word >> 32), .epoch = (uint32_t)word };
 }
 
+#define SN_PORTS_MAX 32 /* per worker */
+
+enum sn_port_kind { SN_PORT_NONE, SN_PORT_XSK_COPY, SN_PORT_XSK_ZERO_COPY, SN_PORT_PACKET, SN_PORT_TUN };
+
+/* What one socket (or queue of a TUN device) of a worker counts, brought up to date about once a second. */
+struct sn_port_stats {
+	uint16_t interface;    /* index in the policy */
+	uint16_t queue;
+	uint32_t kind;         /* enum sn_port_kind */
+	uint64_t received;     /* packets taken */
+	uint64_t sent;         /* packets given to the kernel */
+	uint64_t dropped;      /* by the kernel, for want of a frame or of room in a ring or buffer */
+	uint64_t fill_empty;   /* XDP: times that the kernel found no frame to receive into */
+	uint64_t invalid;      /* descriptors that the kernel, or we, found wrong */
+	uint64_t too_big;      /* dropped: longer than a frame (super-packets) */
+	uint64_t tx_failed;    /* not sent: the device's queue or the socket's buffer was full */
+	uint64_t completed;    /* partial checksums that were completed */
+};
+
 /* What one worker counts; survives its restarts. W: the worker. R: API, check; relaxed. */
 struct sn_worker_stats {
 	uint64_t received;            /* frames taken from receive rings */
@@ -62,6 +81,7 @@ struct sn_worker_stats {
 	uint64_t policy_generation;   /* acknowledged */
 	_Atomic uint32_t sleeping;    /* 1 while it may sleep: others then write its eventfd */
 	uint32_t ready;               /* 1 once it forwards */
+	struct sn_port_stats ports[SN_PORTS_MAX];
 } SN_ALIGNED(SN_CACHE_LINE);
 
 /* Commands from control to a worker (one ring per worker), and requests back. */

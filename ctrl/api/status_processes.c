@@ -61,6 +61,51 @@ static void fill_frames(struct sn_arena *a, const struct sn_worker_stats *s, Sha
 		count(ret->frames[i], names[i], "", &s->frames[i]);
 }
 
+static const char *kind_name(uint32_t kind)
+{
+	static const char *const names[] = {
+		[SN_PORT_NONE] = "", [SN_PORT_XSK_COPY] = "xsk copy", [SN_PORT_XSK_ZERO_COPY] = "xsk zero-copy",
+		[SN_PORT_PACKET] = "packet", [SN_PORT_TUN] = "tun",
+	};
+
+	return kind < SN_ARRAY_LEN(names) ? names[kind] : "";
+}
+
+static void fill_port(struct sn_view *v, struct sn_arena *a, const struct sn_port_stats *s, Shardnat__Port *ret)
+{
+	const struct sn_policy *p = sn_policy_active(v->region->policy);
+	const struct {
+		const char *name, *help;
+		const uint64_t *value;
+	} counters[] = {
+		{ "received", "packets taken", &s->received },
+		{ "sent", "packets given to the kernel", &s->sent },
+		{ "dropped", "by the kernel, for want of a frame or of room", &s->dropped },
+		{ "fill-empty", "times that the kernel found no frame to receive into", &s->fill_empty },
+		{ "invalid", "packets or descriptors that were found wrong", &s->invalid },
+		{ "too-big", "dropped, longer than a frame", &s->too_big },
+		{ "tx-failed", "not sent, the queue or buffer was full", &s->tx_failed },
+		{ "completed", "partial checksums that were completed", &s->completed },
+	};
+
+	ret->interface = sn_text(s->interface < SN_INTERFACES_MAX ? p->interfaces[s->interface].name : "");
+	ret->queue = s->queue;
+	ret->kind = sn_text(kind_name(s->kind));
+	SN_TAKE_LIST(a, ret->counters, SN_ARRAY_LEN(counters), Shardnat__Counter, shardnat__counter__init);
+	ret->n_counters = SN_ARRAY_LEN(counters);
+	for (size_t i = 0; i < SN_ARRAY_LEN(counters); i++)
+		count(ret->counters[i], counters[i].name, counters[i].help, counters[i].value);
+}
+
+static void fill_ports(struct sn_view *v, struct sn_arena *a, const struct sn_worker_stats *s, Shardnat__Worker *ret)
+{
+	while (ret->n_ports < SN_PORTS_MAX && __atomic_load_n(&s->ports[ret->n_ports].kind, __ATOMIC_RELAXED))
+		ret->n_ports++;
+	SN_TAKE_LIST(a, ret->ports, ret->n_ports, Shardnat__Port, shardnat__port__init);
+	for (size_t i = 0; i < ret->n_ports; i++)
+		fill_port(v, a, &s->ports[i], ret->ports[i]);
+}
+
 void sn_status_processes(struct sn_view *v, struct sn_arena *a, Shardnat__StatusReply *ret)
 {
 	uint32_t workers = v->region->geo.workers, processes = SN_PROCESS_WORKER0 + workers;
@@ -80,5 +125,6 @@ void sn_status_processes(struct sn_view *v, struct sn_arena *a, Shardnat__Status
 		ret->workers[i]->handed_in = __atomic_load_n(&s->handed_in, __ATOMIC_RELAXED);
 		fill_counters(a, s, ret->workers[i]);
 		fill_frames(a, s, ret->workers[i]);
+		fill_ports(v, a, s, ret->workers[i]);
 	}
 }

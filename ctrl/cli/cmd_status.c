@@ -99,6 +99,21 @@ static void put_workers(const Shardnat__StatusReply *s)
 	}
 }
 
+static void put_ports(const Shardnat__StatusReply *s)
+{
+	heading("Sockets");
+	for (size_t i = 0; i < s->n_workers; i++)
+		for (size_t k = 0; k < s->workers[i]->n_ports; k++) {
+			const Shardnat__Port *p = s->workers[i]->ports[k];
+
+			printf("  worker %-3u %s queue %u, %s;", s->workers[i]->number, p->interface, p->queue, p->kind);
+			for (size_t n = 0; n < p->n_counters; n++)
+				if (p->counters[n]->value || n < 2)
+					printf(" %s %" PRIu64, p->counters[n]->name, p->counters[n]->value);
+			printf("\n");
+		}
+}
+
 static void put_shards(const Shardnat__StatusReply *s)
 {
 	heading("Shards");
@@ -168,6 +183,7 @@ static void put_status(const Shardnat__StatusReply *s)
 	put_processes(s);
 	put_packets(s);
 	put_workers(s);
+	put_ports(s);
 	put_shards(s);
 	put_tables(s);
 	put_memory(s->memory);

@@ -56,6 +56,20 @@ static void put_counters(struct sn_json *j, const char *key, Shardnat__Counter *
 	sn_json_close(j, '}');
 }
 
+static void put_ports(struct sn_json *j, const Shardnat__Worker *w)
+{
+	sn_json_open(j, "sockets", '[');
+	for (size_t i = 0; i < w->n_ports; i++) {
+		sn_json_open(j, NULL, '{');
+		sn_json_text(j, "interface", w->ports[i]->interface);
+		sn_json_number(j, "queue", w->ports[i]->queue);
+		sn_json_text(j, "kind", w->ports[i]->kind);
+		put_counters(j, "counters", w->ports[i]->counters, w->ports[i]->n_counters);
+		sn_json_close(j, '}');
+	}
+	sn_json_close(j, ']');
+}
+
 static void put_workers(struct sn_json *j, const Shardnat__StatusReply *s)
 {
 	sn_json_open(j, "workers", '[');
@@ -69,6 +83,7 @@ static void put_workers(struct sn_json *j, const Shardnat__StatusReply *s)
 		sn_json_number(j, "handed_in", w->handed_in);
 		put_counters(j, "counters", w->counters, w->n_counters);
 		put_counters(j, "frames", w->frames, w->n_frames);
+		put_ports(j, w);
 		sn_json_close(j, '}');
 	}
 	sn_json_close(j, ']');

@@ -43,6 +43,8 @@ struct sn_io_ops {
 	bool (*pending)(const struct sn_port *p);
 	/* A successor, before sn_umem_reclaim: corrects the states of the frames that a killed worker's port left. */
 	void (*recover)(struct sn_port *p);
+	/* Brings the statistics up to date; a few system calls. */
+	void (*stats)(struct sn_port *p, struct sn_port_stats *s);
 	/* Frames that the kernel has now, for receiving and for sending, by the port's own books; after recover they equal the states. */
 	void (*owed)(const struct sn_port *p, uint32_t *ret_fill, uint32_t *ret_tx);
 };
@@ -52,6 +54,7 @@ static inline uint32_t sn_tx(struct sn_port *p, const struct sn_desc *descs, uin
 static inline uint32_t sn_kick(struct sn_port *p) { return p->ops->kick(p); }
 static inline bool sn_pending(const struct sn_port *p) { return p->ops->pending(p); }
 static inline void sn_recover(struct sn_port *p) { p->ops->recover(p); }
+static inline void sn_port_stats(struct sn_port *p, struct sn_port_stats *s) { p->ops->stats(p, s); }
 static inline void sn_owed(const struct sn_port *p, uint32_t *ret_fill, uint32_t *ret_tx) { p->ops->owed(p, ret_fill, ret_tx); }
 
 #endif

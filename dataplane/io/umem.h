@@ -12,6 +12,7 @@
 #define SN_UMEM_H
 
 #include "base.h"
+#include "process.h"
 
 enum sn_frame_state {
 	SN_FRAME_FREE,    /* on the free stack (which is private, and rebuilt from these words) */
@@ -26,7 +27,7 @@ enum sn_frame_state {
 
 #define SN_UMEM_MAGIC 0x6d656d75u
 #define SN_UMEM_HEADROOM_B 0  /* the kernel adds XDP_PACKET_HEADROOM (256) of its own */
-#define SN_SOCKETS_MAX 32     /* per worker */
+#define SN_SOCKETS_MAX SN_PORTS_MAX
 
 /* Per socket: where the batch began that FILLING and TXING frames belong to (ring positions, free running). */
 struct sn_umem_marks {

@@ -11,6 +11,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/if_packet.h>
 #include <liburing.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -40,6 +41,7 @@ struct uport {
 	struct sn_uring *u;
 	enum sn_uring_kind kind;
 	uint8_t index;
+	int fd;
 	uint32_t depth;
 	bool armed;                      /* PACKET: a receive is at work */
 	uint32_t reading;                /* TUN: reads under way */
@@ -53,7 +55,7 @@ struct uport {
 	uint32_t id_count;
 	struct sn_desc *ready;           /* received, to be taken by rx; depth + READ_BATCH of them at most */
 	uint32_t head, tail, ready_mask;
-	struct sn_uring_stats stats;
+	struct sn_port_stats counts;     /* since the statistics were last brought up to date */
 };
 
 struct sn_uring {
@@ -114,7 +116,8 @@ static void received(struct uport *x, uint32_t frame, uint32_t offset_b, uint32_
 	uint8_t *packet = sn_umem_frame(umem, frame) + offset_b;
 
 	sn_umem_mark(umem, frame, SN_FRAME_WORK);
-	x->stats.completed += sn_partial_complete(packet, len_b);
+	x->counts.received++;
+	x->counts.completed += sn_partial_complete(packet, len_b);
 	x->ready[x->tail++ & x->ready_mask] = (struct sn_desc){ .frame = frame, .offset_b = offset_b, .len_b = len_b };
 }
 
@@ -130,7 +133,7 @@ static void on_receive(struct uport *x, const struct io_uring_cqe *cqe)
 	if (!(cqe->flags & IORING_CQE_F_MORE))
 		x->armed = false;
 	if (!(cqe->flags & IORING_CQE_F_BUFFER)) {
-		x->stats.starved += cqe->res == -ENOBUFS;
+		x->counts.fill_empty += cqe->res == -ENOBUFS;
 		return;
 	}
 	SN_ASSERT(id < x->depth && x->id_count < x->depth);
@@ -141,7 +144,7 @@ static void on_receive(struct uport *x, const struct io_uring_cqe *cqe)
 		received(x, frame, HEADROOM_B, (uint32_t)cqe->res);
 		return;
 	}
-	x->stats.too_big += cqe->res > 0;
+	x->counts.too_big += cqe->res > 0;
 	put_back(x->u->umem, frame);
 }
 
@@ -164,7 +167,7 @@ static void on_read(struct uport *x, uint32_t frame, int32_t len_b)
 		received(x, frame, HEADROOM_B - ETHER_B, (uint32_t)len_b + ETHER_B);
 		return;
 	}
-	x->stats.no_ip += len_b > 0;
+	x->counts.invalid += len_b > 0;
 	put_back(x->u->umem, frame);
 }
 
@@ -181,7 +184,7 @@ static void on_completion(struct sn_uring *u, const struct io_uring_cqe *cqe)
 		on_receive(u->ports[who], cqe);
 		break;
 	case OP_SEND:
-		u->ports[who]->stats.tx_failed += cqe->res < 0;
+		u->ports[who]->counts.tx_failed += cqe->res < 0;
 		put_back(u->umem, frame);
 		break;
 	case OP_READ:
@@ -356,7 +359,7 @@ static bool send_one(struct uport *x, const struct sn_desc *d)
 	umem->socket[d->frame] = x->index;
 	sn_umem_mark(umem, d->frame, SN_FRAME_TX);
 	if (!(x->kind == SN_URING_TUN ? prepare_tun : prepare_packet)(x, sqe, d)) {
-		x->stats.no_ip++;
+		x->counts.invalid++;
 		io_uring_prep_nop(sqe);
 	} else {
 		sqe->flags |= IOSQE_FIXED_FILE;
@@ -371,6 +374,7 @@ static uint32_t uring_tx(struct sn_port *p, const struct sn_desc *descs, uint32_
 
 	while (i < n && send_one(p->impl, &descs[i]))
 		i++;
+	((struct uport *)p->impl)->counts.sent += i;
 	return i;
 }
 
@@ -412,9 +416,29 @@ static void uring_owed(const struct sn_port *p, uint32_t *ret_fill, uint32_t *re
 	*ret_tx = 0;
 }
 
+/* Reading the kernel's counters of a packet socket sets them to 0. */
+static void uring_stats(struct sn_port *p, struct sn_port_stats *s)
+{
+	struct uport *x = p->impl;
+	struct tpacket_stats kernel = { 0 };
+	socklen_t len_b = sizeof(kernel);
+
+	s->kind = x->kind == SN_URING_TUN ? SN_PORT_TUN : SN_PORT_PACKET;
+	s->received += x->counts.received;
+	s->sent += x->counts.sent;
+	s->too_big += x->counts.too_big;
+	s->invalid += x->counts.invalid;
+	s->tx_failed += x->counts.tx_failed;
+	s->fill_empty += x->counts.fill_empty;
+	s->completed += x->counts.completed;
+	x->counts = (struct sn_port_stats){ 0 };
+	if (x->kind == SN_URING_PACKET && !getsockopt(x->fd, SOL_PACKET, PACKET_STATISTICS, &kernel, &len_b))
+		s->dropped += kernel.tp_drops;
+}
+
 static const struct sn_io_ops uring_ops = {
 	.rx = uring_rx, .tx = uring_tx, .kick = uring_kick, .pending = uring_pending, .recover = uring_recover,
-	.owed = uring_owed,
+	.owed = uring_owed, .stats = uring_stats,
 };
 
 /* --- set-up --- */
@@ -531,7 +555,7 @@ int sn_uring_join(struct sn_uring *u, int fd, enum sn_uring_kind kind, uint32_t 
 	x = calloc(1, sizeof(*x));
 	if (!x)
 		return -ENOMEM;
-	*x = (struct uport){ .u = u, .kind = kind, .index = (uint8_t)index, .depth = depth };
+	*x = (struct uport){ .u = u, .kind = kind, .index = (uint8_t)index, .fd = fd, .depth = depth };
 	x->ready_mask = 2 * SN_MAX(depth, READ_BATCH) - 1;
 	x->ready = calloc(x->ready_mask + 1, sizeof(*x->ready));
 	err = x->ready ? SN_MIN(io_uring_register_files_update(&u->ring, index, &fd, 1), 0) : -ENOMEM;
@@ -582,9 +606,4 @@ void sn_uring_wait(struct sn_uring *u, uint32_t timeout_ms)
 	arm_watches(u);
 	io_uring_submit_and_wait_timeout(&u->ring, &cqe, 1, &ts, NULL);
 	collect(u);
-}
-
-void sn_uring_stats(const struct sn_port *p, struct sn_uring_stats *ret)
-{
-	*ret = ((const struct uport *)p->impl)->stats;
 }

@@ -26,14 +26,6 @@ enum sn_uring_kind { SN_URING_PACKET, SN_URING_TUN, SN_URING_KINDS };
 /* Names of the kinds, as on the worker's command line: "packet", "tun". SN_URING_KINDS if it is none. */
 enum sn_uring_kind sn_uring_kind(const char *name);
 
-struct sn_uring_stats {
-	uint64_t too_big;   /* received and longer than a frame */
-	uint64_t no_ip;     /* TUN: neither IPv4 on the way in, nor on the way out */
-	uint64_t tx_failed; /* refused by the kernel: the socket's buffer or the device's queue is full */
-	uint64_t starved;   /* times that a receive ended for want of frames */
-	uint64_t completed; /* partial checksums */
-};
-
 /*
  * Makes the ring, for descriptors numbered below SN_SOCKETS_MAX. umem: where the frames are; as many of them as may be
  * locked become fixed buffers if fixed is wanted. Before the sandbox. 0 or -errno.
@@ -54,7 +46,5 @@ int sn_uring_watch(struct sn_uring *u, int fd, bool counter);
 
 /* Submits what is queued and sleeps until there is input anywhere, a signal, or timeout_ms are over. */
 void sn_uring_wait(struct sn_uring *u, uint32_t timeout_ms);
-
-void sn_uring_stats(const struct sn_port *p, struct sn_uring_stats *ret);
 
 #endif

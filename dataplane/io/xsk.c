@@ -40,7 +40,8 @@ struct sn_xsk {
 	uint32_t send_calls;
 	uint32_t reserve; /* frames */
 	bool copies; /* the kernel copies; else the driver fills the frames */
-	uint64_t refused, completed;
+	uint64_t refused;
+	uint64_t received, sent, completed; /* since the statistics were last brought up to date */
 };
 
 static const struct {
@@ -165,6 +166,7 @@ static uint32_t xsk_rx(struct sn_port *p, struct sn_desc *descs, uint32_t max)
 	}
 	if (n)
 		advance(r, n);
+	x->received += got;
 	if (x->copies)
 		complete(p, descs, got);
 	refill(p);
@@ -221,6 +223,7 @@ static uint32_t xsk_tx(struct sn_port *p, const struct sn_desc *descs, uint32_t 
 	advance(r, n);
 	for (uint32_t i = 0; i < n; i++)
 		sn_umem_mark(u, descs[i].frame, SN_FRAME_TX);
+	x->sent += n;
 	return n;
 }
 
@@ -267,8 +270,27 @@ static bool xsk_pending(const struct sn_port *p)
 	return atomic_load_explicit(r->theirs, memory_order_acquire) != r->own;
 }
 
+/* The kernel counts for the socket's life, over all its workers; we count for ours. */
+static void xsk_stats(struct sn_port *p, struct sn_port_stats *s)
+{
+	struct sn_xsk *x = p->impl;
+	struct sn_xsk_stats kernel;
+
+	s->kind = x->copies ? SN_PORT_XSK_COPY : SN_PORT_XSK_ZERO_COPY;
+	s->received += x->received;
+	s->sent += x->sent;
+	s->completed += x->completed;
+	x->received = x->sent = x->completed = 0;
+	if (sn_xsk_stats(p->fd, &kernel))
+		return;
+	s->dropped = kernel.rx_dropped + kernel.rx_ring_full;
+	s->fill_empty = kernel.fill_empty;
+	s->invalid = kernel.rx_invalid + kernel.tx_invalid + x->refused;
+}
+
 static const struct sn_io_ops xsk_ops = {
-	.rx = xsk_rx, .tx = xsk_tx, .kick = xsk_kick, .pending = xsk_pending, .recover = sn_xsk_recover, .owed = sn_xsk_owed,
+	.rx = xsk_rx, .tx = xsk_tx, .kick = xsk_kick, .pending = xsk_pending, .recover = sn_xsk_recover,
+	.stats = xsk_stats, .owed = sn_xsk_owed,
 };
 
 /*

@@ -11,6 +11,7 @@
 #define SN_SLEEP_MS 1000
 #define SN_SLEEP_WAITING_MS 20
 #define SN_TICK_DS 1
+#define SN_STATS_DS 10 /* sockets are asked for their statistics */
 
 int sn_worker_init(struct sn_worker *w, uint32_t number)
 {
@@ -136,6 +137,17 @@ static uint32_t take_packets(struct sn_worker *w)
 	return total;
 }
 
+static void update_ports(struct sn_worker *w)
+{
+	w->stats_ds = w->nat.now_ds;
+	for (uint32_t i = 0; i < w->port_count && i < SN_PORTS_MAX; i++) {
+		w->stats->ports[i].interface = w->ports[i].interface;
+		w->stats->ports[i].queue = w->ports[i].queue;
+		if (w->ports[i].ops->stats)
+			sn_port_stats(&w->ports[i], &w->stats->ports[i]);
+	}
+}
+
 /* Ten times a second at most: hold-down, waiting packets, and the frame count that status shows. */
 static void tick(struct sn_worker *w)
 {
@@ -149,6 +161,8 @@ static void tick(struct sn_worker *w)
 	for (uint32_t i = 0; i < w->region.geo.shards; i++)
 		while (w->nat.owned[i] && sn_shard_tick(&w->nat.shards[i], w->nat.now_ns))
 			;
+	if (w->nat.now_ds - w->stats_ds >= SN_STATS_DS)
+		update_ports(w);
 	sn_umem_count(&w->umem[w->number], counts);
 	w->stats->frames[0] = counts[SN_FRAME_FILL] + counts[SN_FRAME_FILLING];
 	w->stats->frames[1] = counts[SN_FRAME_WORK];

@@ -49,6 +49,7 @@ struct sn_worker {
 	uint32_t error_tokens, error_tokens_ds;        /* ICMP errors that may be sent */
 	uint16_t ip_id;
 	uint32_t tick_ds;                              /* when ticks were last done */
+	uint32_t stats_ds;                             /* when sockets were last asked */
 	uint32_t idle_rounds;
 	struct sn_uring *uring;
 };

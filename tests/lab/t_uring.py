@@ -103,6 +103,8 @@ def offloads(report, lab, sha, io):
     lab.run("sub", "ethtool", "-K", "gs", "tx", "on", "tso", "off", "gso", "off")
     ok, out = download(lab, sha)
     report.check(f"{io}: a peer with partial checksums: checksum of the download is right", ok, out)
+    report.check(f"{io}: they were completed", wait_for(
+        lambda: sum(p["counters"]["completed"] for w in lab.status()["workers"] for p in w["sockets"]) > 0, 5))
     lab.run("sub", "ethtool", "-K", "gs", "tx", "off")
 
 
