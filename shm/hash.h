@@ -58,6 +58,8 @@ enum sn_hash_use {
 	SN_HASH_SUBSCRIBER,
 	SN_HASH_PORT,
 	SN_HASH_ADDRESS,
+	SN_HASH_DATAGRAM,
+	SN_HASH_IDENT,
 };
 
 /* Packing is injective, also between the uses: use | realm | proto | 0 | first port | second port, and two addresses. */

@@ -69,7 +69,8 @@ struct sn_worker_stats {
 	uint64_t handed_in;           /* frames taken from hand-off rings */
 	uint64_t hairpins;            /* packets that went on to a second flow after translation */
 	uint64_t originated;          /* ICMP errors of our own sent */
-	uint64_t verdict[SN_V_COUNT];
+	uint64_t pieces;              /* packets more than came in, by cutting what was too big */
+	uint64_t verdict[SN_V_COUNT]; /* received + handed_in + pieces = their sum + what is held back at the moment */
 	uint64_t rounds;              /* turns of the main loop */
 	uint64_t sleeps;              /* of them, that slept */
 	uint64_t wakeups;             /* system calls that kicked a ring */

@@ -77,6 +77,14 @@ struct sn_header {
 	uint64_t section[SN_SEC_COUNT]; /* offsets */
 };
 
+/* What the first fragment of a datagram told about the later ones. Ports as in struct sn_flow. */
+struct sn_told {
+	uint16_t src_port_be16, dst_port_be16;
+	uint8_t icmp_type, icmp_code;
+	uint16_t id_be16;  /* the identification that it leaves with from inside */
+	uint32_t tcp_base; /* sequence number of the datagram's first byte: where the TCP header begins */
+};
+
 /* One hand-off slot: a frame of the receiver's UMEM, which the sender fills in place (worker/handoff.h). */
 struct sn_handoff {
 	_Atomic uint32_t len_b; /* 0: nothing to do */
@@ -84,9 +92,12 @@ struct sn_handoff {
 	uint16_t interface;     /* that it came from, index in the policy */
 	uint16_t flags;         /* SN_HANDOFF_* */
 	uint32_t offset_b;      /* of the packet in the frame */
+	struct sn_told told;    /* with SN_HANDOFF_TOLD */
+	uint32_t pad;
 };
 
 #define SN_HANDOFF_HAIRPIN 1 /* translated outwards by the sender's shard: treat as from outside, TTL is lowered already */
+#define SN_HANDOFF_TOLD 2    /* a fragment whose datagram's ports are known */
 
 /* The state of one shard beside its tables. W: owner. R: API, control, check. */
 struct sn_shard_state {

@@ -16,7 +16,7 @@
 	X(MALFORMED, "malformed", "a header is truncated, or a length, data offset or header checksum is wrong")         \
 	X(BAD_TCP, "bad-tcp", "TCP flags that no packet may have together")                                             \
 	X(INVALID, "invalid", "not acceptable in the state of its flow, or no flow can start with it")                   \
-	X(FRAGMENT, "fragment", "IP fragments are not translated yet")                                                  \
+	X(FRAGMENT, "fragment", "a fragment whose first part did not come in time, or of a flow that is not known")      \
 	X(BAD_PROTOCOL, "bad-protocol", "neither TCP, UDP nor ICMP")                                                    \
 	X(ICMP_TYPE, "icmp-type", "an ICMP message of a type that is not translated")                                    \
 	X(ICMP_NO_FLOW, "icmp-no-flow", "an ICMP error about a flow that is not known")                                  \

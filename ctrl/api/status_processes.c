@@ -35,6 +35,7 @@ static void fill_counters(struct sn_arena *a, const struct sn_worker_stats *s, S
 	} counters[] = {
 		{ "hairpins", "packets that went on to another subscriber of this node", &s->hairpins },
 		{ "originated", "ICMP errors of the node itself", &s->originated },
+		{ "pieces", "packets more than came in, by fragmenting", &s->pieces },
 		{ "rounds", "turns of the main loop", &s->rounds },
 		{ "sleeps", "turns that slept", &s->sleeps },
 		{ "wakeups", "system calls that kicked a ring", &s->wakeups },

@@ -32,6 +32,7 @@ struct sn_hop {
 };
 
 #define SN_HOPS 64
+#define SN_IDENTS 1024 /* counters of IP identifications, power of two */
 
 struct sn_nat {
 	struct sn_region *region;
@@ -46,6 +47,7 @@ struct sn_nat {
 	uint32_t route_gen;
 	uint64_t hops_generation;       /* of the policy that hops[] are of */
 	struct sn_hop hops[SN_HOPS];    /* by the low bits of the neighbour's number */
+	uint16_t idents[2][SN_IDENTS]; /* next IP identification, of whole packets and of fragments: ident.c */
 };
 
 /* A packet on its way. */
@@ -54,6 +56,7 @@ struct sn_job {
 	uint16_t interface;   /* it came in by: index in the policy */
 	bool from_inside;
 	bool hairpin;         /* translated outwards already; its TTL is lowered */
+	bool fragment;        /* a part of a datagram; told is about it */
 	bool to_pool;         /* from inside: it is addressed to a pool address of ours */
 	uint8_t realm;
 	uint8_t verdict;      /* enum sn_verdict, as far as it has come */
@@ -70,6 +73,8 @@ struct sn_job {
 	uint16_t out_interface;
 	uint32_t hop_be32;
 	const struct sn_hop *hop; /* NULL: not resolved, or not looked at, then by neighbour */
+	uint16_t cut_b;       /* it is bigger than that: to be sent in fragments of at most so many bytes; 0: as it is */
+	struct sn_told told;  /* of a fragment */
 	/* An ICMP error to send about it, whatever the verdict; 0: none. */
 	uint8_t error_type, error_code;
 	uint16_t error_mtu_b;
@@ -102,8 +107,16 @@ enum sn_verdict sn_nat_translate(struct sn_nat *nat, struct sn_job *job);
 void sn_nat_refresh_hops(struct sn_nat *nat);
 
 /*
+ * An IP identification for a packet that may be fragmented (RFC 6864 5.3.1): of its source, destination and protocol alone until
+ * the counter is round, whichever subscriber and worker it is from. fragment: of a datagram that comes in fragments, whose
+ * source is not known yet.
+ */
+uint16_t sn_nat_ident(struct sn_nat *nat, bool fragment, uint32_t src_be32, uint32_t dst_be32, uint8_t proto);
+
+/*
  * Next hop towards dst for a packet of len_b bytes (IP). Sets hop, or neighbour, out_interface and hop_be32, or gives NO_ROUTE, SELF, or
- * TOO_BIG with the ICMP error to send in the job. cache: a flow's remembered number (see sn_flow.nexthop), may be NULL.
+ * TOO_BIG with the ICMP error to send in the job (with DF; without, cut_b is set).
+ * cache: a flow's remembered number (see sn_flow.nexthop), may be NULL.
  */
 enum sn_verdict sn_nat_next_hop(struct sn_nat *nat, struct sn_job *job, uint32_t dst_be32, uint16_t *cache);
 

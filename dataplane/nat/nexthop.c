@@ -16,11 +16,13 @@ static enum sn_verdict check_size(const struct sn_nat *nat, struct sn_job *job, 
 		mtu_b = SN_MIN(mtu_b, route_mtu_b);
 	if (SN_LIKELY(job->packet.ip.len_b <= mtu_b))
 		return SN_V_FORWARD;
-	if (job->packet.ip.df) {
-		job->error_type = 3;
-		job->error_code = 4;
-		job->error_mtu_b = mtu_b;
+	if (!job->packet.ip.df) {
+		job->cut_b = mtu_b;
+		return SN_V_FORWARD;
 	}
+	job->error_type = 3;
+	job->error_code = 4;
+	job->error_mtu_b = mtu_b;
 	return SN_V_TOO_BIG;
 }
 

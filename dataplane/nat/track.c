@@ -6,6 +6,7 @@
  */
 #include "nat/track.h"
 #include "nat/track_tcp.h"
+#include "packet/bytes.h"
 
 /* A UDP flow with replies is a stream when it is still active after this time. */
 #define UDP_STREAM_AFTER_DS 20
@@ -67,6 +68,7 @@ struct sn_track sn_track_first(struct sn_flow *f, const struct sn_packet *p, con
 		return accept_for(policy->timeout_ds[SN_T_UDP]);
 	case SN_PKT_ICMP_QUERY:
 		return icmp_packet(SN_DIR_ORIGINAL, p, policy);
+	case SN_PKT_FRAGMENT:
 	case SN_PKT_ICMP_ERROR:
 		break;
 	}
@@ -83,6 +85,7 @@ static struct sn_track packet_by_kind(struct sn_flow *f, enum sn_dir dir, const 
 		return udp_packet(f, policy, now_ds);
 	case SN_PKT_ICMP_QUERY:
 		return icmp_packet(dir, p, policy);
+	case SN_PKT_FRAGMENT:
 	case SN_PKT_ICMP_ERROR:
 		break;
 	}
@@ -116,4 +119,13 @@ struct sn_track sn_track_packet(struct sn_flow *f, enum sn_dir dir, const struct
 	else if (r.timeout_ds && !may_refresh(f, dir, policy) && !moves_inwards(f, r.timeout_ds, now_ds))
 		r.timeout_ds = 0;
 	return r;
+}
+
+void sn_track_later(struct sn_flow *f, enum sn_dir dir, const struct sn_packet *p, uint32_t base)
+{
+	uint32_t off_b = (__builtin_bswap16(sn_bytes_get16(p->frame + p->ip.l3_off_b + 6)) & 0x1fffu) * 8;
+	uint32_t end = base + off_b + p->ip.l4_b;
+
+	if ((int32_t)(end - f->tcp.end[dir]) > 0)
+		f->tcp.end[dir] = end;
 }

@@ -77,6 +77,12 @@ struct sn_track sn_track_first(struct sn_flow *f, const struct sn_packet *p, con
 struct sn_track sn_track_packet(struct sn_flow *f, enum sn_dir dir, const struct sn_packet *p,
 				const struct sn_policy *policy, uint32_t now_ds);
 
+/*
+ * A fragment of a TCP segment that is not the first: what the segment brings goes further than its first fragment said.
+ * base: sequence number where the segment's TCP header begins, SYN and FIN counted.
+ */
+void sn_track_later(struct sn_flow *f, enum sn_dir dir, const struct sn_packet *p, uint32_t base);
+
 /* Name of a TCP state as conntrack prints it. */
 const char *sn_tcp_state_name(uint8_t state);
 

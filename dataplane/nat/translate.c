@@ -76,16 +76,32 @@ static enum sn_verdict find_way(struct sn_nat *nat, struct sn_job *job, uint32_t
 	return sn_nat_next_hop(nat, job, dst_be32, cache);
 }
 
-static void rewrite(struct sn_job *job, const struct sn_flow *f)
+/*
+ * What may be fragmented on its way leaves with an identification that nobody else behind the public address uses (RFC 6864);
+ * the parts of one datagram have one.
+ */
+static void identify(struct sn_nat *nat, struct sn_job *job)
+{
+	const struct sn_ip *ip = &job->packet.ip;
+
+	if (job->fragment)
+		sn_rewrite_id(&job->packet, job->told.id_be16);
+	else if (!ip->df)
+		sn_rewrite_id(&job->packet, sn_nat_ident(nat, false, ip->src_be32, ip->dst_be32, ip->proto));
+}
+
+static void rewrite(struct sn_nat *nat, struct sn_job *job, const struct sn_flow *f)
 {
 	if (SN_LIKELY(!job->hairpin))
 		sn_rewrite_ttl(&job->packet);
 	if (SN_UNLIKELY(f->flags & SN_FLOW_PASS))
 		return;
-	if (job->from_inside)
+	if (job->from_inside) {
 		sn_rewrite_out(&job->packet, f);
-	else
+		identify(nat, job);
+	} else {
 		sn_rewrite_in(&job->packet, f);
+	}
 }
 
 /* --- ICMP errors: about a flow, but they never open, refresh or end one (RFC 5508, NETFILTER.md 4.5) --- */
@@ -115,10 +131,53 @@ static __attribute__((noinline)) enum sn_verdict translate_error(struct sn_nat *
 		sn_rewrite_ttl(&job->packet);
 	if (passed)
 		return SN_V_FORWARD;
-	if (job->from_inside)
+	if (job->from_inside) {
 		sn_rewrite_error_out(&job->packet, f, f->public_be32);
-	else
+		identify(nat, job);
+	} else {
 		sn_rewrite_error_in(&job->packet, f);
+	}
+	return SN_V_FORWARD;
+}
+
+/* --- later fragments: the first one has opened or refreshed their flow --- */
+
+static void rewrite_later(struct sn_job *job, const struct sn_flow *f)
+{
+	if (!job->hairpin)
+		sn_rewrite_ttl(&job->packet);
+	if (f->flags & SN_FLOW_PASS)
+		return;
+	if (job->from_inside) {
+		sn_rewrite_later_out(&job->packet, f);
+		sn_rewrite_id(&job->packet, job->told.id_be16);
+	} else {
+		sn_rewrite_later_in(&job->packet, f);
+	}
+}
+
+static enum sn_verdict translate_later(struct sn_nat *nat, struct sn_job *job)
+{
+	uint32_t number = find_flow(nat, job);
+	enum sn_verdict v;
+	struct sn_flow *f;
+	enum sn_dir dir;
+
+	if (number == SN_NONE)
+		return SN_V_FRAGMENT;
+	f = &nat->region->flows[number];
+	dir = sn_flow_dir(f, job->from_inside);
+	if (ttl_over(job))
+		return SN_V_TTL;
+	refresh_next_hops(nat, f);
+	v = find_way(nat, job, job->from_inside ? f->remote_be32 : f->inside_be32,
+		     &f->nexthop[job->from_inside ? 0 : 1]);
+	if (v != SN_V_FORWARD)
+		return v;
+	sn_flow_account(f, dir, job->packet.ip.len_b);
+	if (f->proto == 6)
+		sn_track_later(f, dir, &job->packet, job->told.tcp_base);
+	rewrite_later(job, f);
 	return SN_V_FORWARD;
 }
 
@@ -170,7 +229,7 @@ static enum sn_verdict open_and_rewrite(struct sn_nat *nat, struct sn_job *job, 
 	v = sn_shard_open(s, o, &number);
 	if (v != SN_V_FORWARD)
 		return refuse(job, v);
-	rewrite(job, &nat->region->flows[number]);
+	rewrite(nat, job, &nat->region->flows[number]);
 	return SN_V_FORWARD;
 }
 
@@ -278,7 +337,7 @@ static enum sn_verdict flow_packet(struct sn_nat *nat, struct sn_job *job, uint3
 		sn_shard_close(s, number, SN_REASON_REOPENED, nat->policy, nat->now_ns);
 		return first_packet(nat, job);
 	}
-	rewrite(job, f);
+	rewrite(nat, job, f);
 	if (t.outcome == SN_TRACK_DESTROY)
 		sn_shard_close(s, number, SN_REASON_RESET, nat->policy, nat->now_ns);
 	return SN_V_FORWARD;
@@ -290,6 +349,8 @@ static enum sn_verdict translate_one(struct sn_nat *nat, struct sn_job *job)
 
 	if (SN_UNLIKELY(job->packet.kind == SN_PKT_ICMP_ERROR))
 		return translate_error(nat, job);
+	if (SN_UNLIKELY(job->packet.kind == SN_PKT_FRAGMENT))
+		return translate_later(nat, job);
 	number = find_flow(nat, job);
 	return number == SN_NONE ? first_packet(nat, job) : flow_packet(nat, job, number);
 }

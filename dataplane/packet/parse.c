@@ -259,6 +259,47 @@ static inline enum sn_verdict parse_l4(struct sn_packet *ret)
 	}
 }
 
+/* The first fragment's L4 header says what the datagram is; its lengths are those of the whole. */
+static enum sn_verdict parse_first_fragment(struct sn_packet *ret)
+{
+	const uint8_t *l4 = ret->frame + ret->ip.l4_off_b;
+
+	if (ret->ip.l4_b < UDP_B)
+		return SN_V_MALFORMED;
+	switch (sn_l4_of(ret->ip.proto)) {
+	case SN_L4_TCP:
+		return parse_tcp(ret);
+	case SN_L4_UDP:
+		ret->kind = SN_PKT_UDP;
+		take_ports(l4, &ret->ip);
+		return SN_V_FORWARD;
+	case SN_L4_ICMP:
+		return icmp_kind[l4[0]] == ICMP_QUERY ? parse_icmp(ret) : SN_V_ICMP_TYPE;
+	default:
+		return SN_V_BAD_PROTOCOL;
+	}
+}
+
+static enum sn_verdict parse_fragment(struct sn_packet *ret, uint16_t word)
+{
+	uint32_t off_b = (word & IP_OFFSET) * 8u;
+	bool more = word & IP_MF;
+	enum sn_verdict v;
+
+	if (ret->ip.l4_b == 0 || off_b + ret->ip.len_b > UINT16_MAX || (more && ret->ip.l4_b % 8 != 0))
+		return SN_V_MALFORMED;
+	if (off_b == 0) {
+		v = parse_first_fragment(ret);
+		return v == SN_V_FORWARD ? SN_V_FRAGMENT : v;
+	}
+	if (sn_l4_of(ret->ip.proto) == SN_L4_COUNT)
+		return SN_V_BAD_PROTOCOL;
+	if (ret->ip.proto == 6 && off_b < TCP_MIN_B)
+		return SN_V_MALFORMED;
+	ret->kind = SN_PKT_FRAGMENT;
+	return SN_V_FRAGMENT;
+}
+
 enum sn_verdict sn_parse(uint8_t *frame, uint32_t len_b, struct sn_packet *ret)
 {
 	uint32_t l3_off_b;
@@ -268,11 +309,11 @@ enum sn_verdict sn_parse(uint8_t *frame, uint32_t len_b, struct sn_packet *ret)
 		return v;
 	if (SN_UNLIKELY(!parse_ip_header(frame, l3_off_b, len_b, &ret->ip) || ret->ip.len_b > len_b - l3_off_b))
 		return SN_V_MALFORMED;
-	if (SN_UNLIKELY(host16(frame + l3_off_b + 6) & (IP_MF | IP_OFFSET)))
-		return SN_V_FRAGMENT;
 	ret->frame = frame;
 	ret->len_b = l3_off_b + ret->ip.len_b;
 	ret->tcp_flags = 0;
+	if (SN_UNLIKELY(host16(frame + l3_off_b + 6) & (IP_MF | IP_OFFSET)))
+		return parse_fragment(ret, host16(frame + l3_off_b + 6));
 	return parse_l4(ret);
 }
 

@@ -19,6 +19,7 @@ enum sn_kind {
 	SN_PKT_UDP,
 	SN_PKT_ICMP_QUERY, /* echo, timestamp, information, address mask: request or reply */
 	SN_PKT_ICMP_ERROR, /* types 3, 4, 5, 11, 12, with a quoted packet */
+	SN_PKT_FRAGMENT,   /* a fragment that is not the first: no L4 header, no ports until somebody sets them */
 };
 
 /* TCP flag bits as on the wire. */
@@ -55,10 +56,14 @@ struct sn_packet {
  * Parses a frame. SN_V_FORWARD when the packet may go on (all fields that its kind has are set), otherwise the verdict
  * that it ends in: NOT_IPV4, MALFORMED (any header truncated, version, IP header checksum, total length beyond the
  * frame, UDP length beyond the datagram or below 8, TCP data offset), BAD_TCP (flag combinations that netfilter calls
- * invalid), FRAGMENT (offset or more-fragments), BAD_PROTOCOL, ICMP_TYPE. Of a quoted packet the header and eight
+ * invalid), BAD_PROTOCOL, ICMP_TYPE, FRAGMENT. Of a quoted packet the header and eight
  * bytes of L4 must be there; its IP checksum must be right and its options are skipped, and the ICMP checksum over it
  * all must be right (RFC 5508 REQ-3), else MALFORMED; a quoted fragment with an offset, or a quote of another protocol
- * or of no ICMP query: ICMP_TYPE. ret is meaningful only with SN_V_FORWARD.
+ * or of no ICMP query: ICMP_TYPE. ret is meaningful only with SN_V_FORWARD and SN_V_FRAGMENT.
+ *
+ * FRAGMENT is an IP fragment (offset or more-fragments) that may be part of a datagram: the first one has the kind and the ports
+ * of its L4 header, which is whole, a later one is SN_PKT_FRAGMENT. Impossible ones are MALFORMED: beyond 65535 bytes,
+ * empty, not a multiple of eight bytes though more follow, or into a TCP header (RFC 1858). ICMP errors in fragments: ICMP_TYPE.
  */
 enum sn_verdict sn_parse(uint8_t *frame, uint32_t len_b, struct sn_packet *ret);
 

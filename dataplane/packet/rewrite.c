@@ -7,6 +7,7 @@
 #include "packet/bytes.h"
 #include "packet/rewrite.h"
 
+#define IP_ID 4
 #define IP_TTL 8
 #define IP_CSUM 10
 #define IP_SRC 12
@@ -165,6 +166,31 @@ static void replace_quoted(struct sn_packet *p, uint32_t addr_off_b, uint32_t ad
 	diff += word_diff(old_csum, sn_bytes_get16(l3 + IP_CSUM));
 	diff += update_quoted_csum(p, icmp ? port_diff : addr_diff + port_diff);
 	csum_update(p->frame + p->ip.l4_off_b + ICMP_CSUM, diff);
+}
+
+void sn_rewrite_later_out(struct sn_packet *p, const struct sn_flow *f)
+{
+	replace_outer(p, IP_SRC, f->public_be32);
+	p->ip.src_be32 = f->public_be32;
+	p->ip.src_port_be16 = f->public_port_be16;
+	if (p->ip.proto == PROTO_ICMP)
+		p->ip.dst_port_be16 = f->public_port_be16;
+}
+
+void sn_rewrite_later_in(struct sn_packet *p, const struct sn_flow *f)
+{
+	replace_outer(p, IP_DST, f->inside_be32);
+	p->ip.dst_be32 = f->inside_be32;
+	p->ip.dst_port_be16 = f->inside_port_be16;
+	if (p->ip.proto == PROTO_ICMP)
+		p->ip.src_port_be16 = f->inside_port_be16;
+}
+
+void sn_rewrite_id(struct sn_packet *p, uint16_t id_be16)
+{
+	uint8_t *l3 = p->frame + p->ip.l3_off_b;
+
+	csum_update(l3 + IP_CSUM, replace16(l3 + IP_ID, id_be16));
 }
 
 void sn_rewrite_error_out(struct sn_packet *p, const struct sn_flow *f, uint32_t new_src_be32)

@@ -22,6 +22,13 @@
 void sn_rewrite_out(struct sn_packet *p, const struct sn_flow *f);
 void sn_rewrite_in(struct sn_packet *p, const struct sn_flow *f);
 
+/* The same for a fragment that is not the first: its bytes have an address only. The ports of p->ip follow all the same. */
+void sn_rewrite_later_out(struct sn_packet *p, const struct sn_flow *f);
+void sn_rewrite_later_in(struct sn_packet *p, const struct sn_flow *f);
+
+/* A new IP identification, and the IP checksum with it. */
+void sn_rewrite_id(struct sn_packet *p, uint16_t id_be16);
+
 /* TTL - 1 and the IP checksum with it. The TTL must be above 1. */
 void sn_rewrite_ttl(struct sn_packet *p);
 

@@ -98,7 +98,7 @@ static void stage_fetch(const struct sn_worker *w, struct sn_job *jobs, const st
 }
 
 /* Stage 2: what the packets are. */
-static void stage_parse(const struct sn_worker *w, struct sn_job *jobs, const struct sn_arrival *arrivals, uint32_t n)
+static void stage_parse(struct sn_worker *w, struct sn_job *jobs, const struct sn_arrival *arrivals, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++) {
 		const struct sn_arrival *a = &arrivals[i];
@@ -111,7 +111,11 @@ static void stage_parse(const struct sn_worker *w, struct sn_job *jobs, const st
 		job->realm = in->realm;
 		job->error_type = 0;
 		job->error_mtu_b = 0;
+		job->fragment = false;
+		job->cut_b = 0;
 		job->verdict = (uint8_t)sn_parse(job->packet.frame, a->desc.len_b, &job->packet);
+		if (SN_UNLIKELY(job->verdict == SN_V_FRAGMENT))
+			sn_fragment_arrives(w, job, a);
 	}
 }
 
@@ -145,12 +149,18 @@ static inline void send_to(struct sn_worker *w, struct sn_desc desc, uint8_t *fr
 /* Stage 5: out, or to its owner, or dropped. */
 static void finish(struct sn_worker *w, struct sn_job *job, struct sn_desc desc)
 {
-	if (SN_LIKELY(job->verdict == SN_V_FORWARD)) {
+	if (SN_LIKELY(job->verdict == SN_V_FORWARD && job->cut_b == 0)) {
 		desc.len_b = job->packet.len_b;
 		if (SN_LIKELY(job->hop != NULL))
 			send_to(w, desc, job->packet.frame, job->hop);
 		else
 			sn_waiting_send(w, desc, job->out_interface, job->hop_be32, job->neighbour);
+		return;
+	}
+	if (job->verdict == SN_JOB_GONE)
+		return;
+	if (job->verdict == SN_V_FORWARD) {
+		sn_fragment_send(w, job, desc);
 		return;
 	}
 	if (job->verdict == SN_V_TO_OWNER)

@@ -62,6 +62,16 @@ void sn_handoff_stock(struct sn_worker *w)
 		}
 }
 
+/* A hairpinned fragment's ports are no longer those that its first one told. */
+static struct sn_told told_now(const struct sn_job *job)
+{
+	struct sn_told told = job->told;
+
+	told.src_port_be16 = job->packet.ip.src_port_be16;
+	told.dst_port_be16 = job->packet.ip.dst_port_be16;
+	return told;
+}
+
 bool sn_handoff_put(struct sn_worker *w, uint32_t to, const struct sn_job *job, const uint8_t *packet, uint32_t len_b)
 {
 	const struct sn_umem *umem = &w->umem[to];
@@ -75,7 +85,9 @@ bool sn_handoff_put(struct sn_worker *w, uint32_t to, const struct sn_job *job, 
 		return false;
 	memcpy(sn_umem_frame(umem, frame) + SN_HANDOFF_OFFSET_B, packet, len_b);
 	slot->interface = job->interface;
-	slot->flags = job->hairpin ? SN_HANDOFF_HAIRPIN : 0;
+	slot->flags = (uint16_t)((job->hairpin ? SN_HANDOFF_HAIRPIN : 0) | (job->fragment ? SN_HANDOFF_TOLD : 0));
+	if (SN_UNLIKELY(job->fragment))
+		slot->told = told_now(job);
 	slot->offset_b = SN_HANDOFF_OFFSET_B;
 	atomic_store_explicit(&slot->len_b, len_b, memory_order_relaxed);
 	w->handoff_filled[to]++;
@@ -117,6 +129,8 @@ static bool take_slot(struct sn_worker *w, struct sn_handoff *slot, struct sn_ar
 	a->desc = (struct sn_desc){ .frame = frame, .offset_b = slot->offset_b, .len_b = len_b };
 	a->interface = slot->interface;
 	a->hairpin = slot->flags & SN_HANDOFF_HAIRPIN;
+	a->is_told = slot->flags & SN_HANDOFF_TOLD;
+	a->told = slot->told;
 	sn_umem_mark(umem, fresh, SN_FRAME_HANDOFF);
 	atomic_store_explicit(&slot->frame, fresh + 1, memory_order_release);
 	sn_umem_mark(umem, frame, SN_FRAME_WORK);

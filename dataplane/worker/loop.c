@@ -46,7 +46,7 @@ static void refresh(struct sn_worker *w)
 /* Packets that a predecessor had taken and not ended. */
 static void count_lost(struct sn_worker *w)
 {
-	uint64_t ended = 0, taken = w->stats->received + w->stats->handed_in;
+	uint64_t ended = 0, taken = w->stats->received + w->stats->handed_in + w->stats->pieces;
 
 	for (uint32_t v = 0; v < SN_V_COUNT; v++)
 		ended += w->stats->verdict[v];
@@ -104,6 +104,9 @@ void sn_worker_take_over(struct sn_worker *w)
 	count_lost(w);
 	take_over_frames(w);
 	take_over_shards(w);
+	/* Identifications go on where nobody has been for long. */
+	for (uint32_t i = 0; i < 2 * SN_IDENTS; i++)
+		w->nat.idents[i / SN_IDENTS][i % SN_IDENTS] = (uint16_t)(w->nat.now_ns >> 20) + (uint16_t)(i * 40503u);
 }
 
 static uint32_t take_port(struct sn_worker *w, struct sn_port *port, struct sn_arrival *arrivals)
@@ -134,6 +137,10 @@ static uint32_t take_packets(struct sn_worker *w)
 		sn_burst_run(w, arrivals, n);
 		total += n;
 	}
+	while (SN_UNLIKELY(w->fragments.released_count)) {
+		n = sn_fragments_take(w, arrivals, SN_BURST);
+		sn_burst_run(w, arrivals, n);
+	}
 	return total;
 }
 
@@ -158,6 +165,8 @@ static void tick(struct sn_worker *w)
 	if (w->nat.now_ds - w->tick_ds < SN_TICK_DS)
 		return;
 	w->tick_ds = w->nat.now_ds;
+	if (w->fragments.held_count)
+		sn_fragments_tick(w);
 	for (uint32_t i = 0; i < w->region.geo.shards; i++)
 		while (w->nat.owned[i] && sn_shard_tick(&w->nat.shards[i], w->nat.now_ns))
 			;
@@ -197,6 +206,6 @@ void sn_worker_run(struct sn_worker *w, const volatile int *stop)
 	while (!*stop) {
 		w->idle_rounds = sn_worker_turn(w) ? 0 : w->idle_rounds + 1;
 		if (w->idle_rounds >= SN_IDLE_ROUNDS)
-			sn_sleep(w, w->waiting_count ? SN_SLEEP_WAITING_MS : SN_SLEEP_MS);
+			sn_sleep(w, w->waiting_count || w->fragments.held_count ? SN_SLEEP_WAITING_MS : SN_SLEEP_MS);
 	}
 }

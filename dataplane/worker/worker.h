@@ -12,9 +12,19 @@
 
 #include "io/uring.h"
 #include "nat/nat.h"
+#include "packet/fragments.h"
 #include "ring.h"
 
 #define SN_WAITING_MAX 256
+
+/* A packet that was taken from somewhere: it is in our UMEM, in SN_FRAME_WORK. */
+struct sn_arrival {
+	struct sn_desc desc;
+	uint16_t interface;
+	bool hairpin;
+	bool is_told;         /* a fragment, and told says of what */
+	struct sn_told told;
+};
 
 /* A packet that waits for its next hop's MAC address. */
 struct sn_waiting {
@@ -46,6 +56,8 @@ struct sn_worker {
 	int wake_fds[SN_WORKERS_MAX + 1];              /* the last one in use is control's */
 	struct sn_waiting waiting[SN_WAITING_MAX];
 	uint32_t waiting_count;
+	struct sn_fragments fragments;
+	struct sn_arrival held[SN_FRAGMENTS_HELD];     /* by place in fragments */
 	uint32_t error_tokens, error_tokens_ds;        /* ICMP errors that may be sent */
 	uint16_t ip_id;
 	uint32_t tick_ds;                              /* when ticks were last done */
@@ -55,13 +67,6 @@ struct sn_worker {
 };
 
 /* --- burst.c --- */
-
-/* A packet that was taken from somewhere: it is in our UMEM, in SN_FRAME_WORK. */
-struct sn_arrival {
-	struct sn_desc desc;
-	uint16_t interface;
-	bool hairpin;
-};
 
 /* Handles n <= SN_BURST arrivals to their verdicts. What is to be sent is in the ports' batches afterwards. */
 void sn_burst_run(struct sn_worker *w, const struct sn_arrival *arrivals, uint32_t n);
@@ -100,6 +105,26 @@ void sn_waiting_send(struct sn_worker *w, struct sn_desc desc, uint16_t interfac
 
 /* Tries those that wait again. */
 void sn_waiting_retry(struct sn_worker *w);
+
+/* --- fragments.c --- */
+
+/* A job's verdict when its packet has been disposed of before the end of its burst. */
+#define SN_JOB_GONE SN_V_COUNT
+
+/*
+ * A fragment (sn_parse said SN_V_FRAGMENT): job->verdict becomes SN_V_FORWARD, with the ports in job->packet.ip, or SN_JOB_GONE: it is held
+ * until its first one comes, or has gone to the worker that keeps its datagram. Otherwise it stays, and the packet is to be dropped.
+ */
+void sn_fragment_arrives(struct sn_worker *w, struct sn_job *job, const struct sn_arrival *a);
+
+/* Held ones whose first one has come. */
+uint32_t sn_fragments_take(struct sn_worker *w, struct sn_arrival *arrivals, uint32_t max);
+
+/* Drops those whose time is over. */
+void sn_fragments_tick(struct sn_worker *w);
+
+/* Sends a translated packet that is bigger than job->cut_b, in fragments, in order. */
+void sn_fragment_send(struct sn_worker *w, struct sn_job *job, struct sn_desc desc);
 
 /* --- command.c --- */
 

@@ -2,6 +2,8 @@
 import re
 import socket
 
+from scapy.all import fragment
+
 from bed import ICMP, IP, TCP, UDP, checksums_right, expect, summary
 from table import planned, row
 
@@ -176,8 +178,7 @@ def icmp_harmless(bed):
     return "3/1, 3/3 and 11/0 from three routers arrive under their own addresses; the mapping lives"
 
 
-@row("rfc4787-req-13", "MUST", "too big with DF: 3/4 with the MTU; 13a without DF: fragments, in order",
-     gap="the node does not fragment yet; 3/4 works")
+@row("rfc4787-req-13", "MUST", "too big with DF: 3/4 with the MTU; 13a without DF: fragments, in order")
 def too_big(bed):
     big = b"x" * 1472
     seen, back = bed.out(IP(src="100.65.1.11", dst="198.18.0.1", flags="DF") / UDP(sport=7500, dport=5000) / big)
@@ -195,7 +196,85 @@ def too_big(bed):
     return f"3/4 says {1400}; without DF {[p.len for p in seen]} bytes, in order; a real socket joins them"
 
 
-planned("rfc4787-req-14", "MUST", "fragments in and out of order, both directions; a flood harms nothing", "not yet")
+def both_ways(bed, subscriber, port, orders):
+    """4 KB datagrams in fragments, each order both ways; what was wrong."""
+    peer, data = "198.18.0.9", bytes(range(256)) * 16
+    for number, order in enumerate(orders):
+        parts = fragment(udp(subscriber, port + number, peer, 5000, data, id=500 + number), 1000)
+        seen, _ = bed.out(*[parts[i] for i in order])
+        expect(len(seen) == len(parts), f"out, order {order}: {len(seen)} of {len(parts)}")
+        whole = join(seen)
+        expect(bytes(whole[UDP].payload) == data and checksums_right(whole), f"out, order {order}: damaged")
+        expect(len({p.id for p in seen}) == 1 and {p.ttl for p in seen} == {63}, "identification or TTL")
+        back = fragment(udp(peer, 5000, whole.src, whole.sport, data, id=900 + number), 1000)
+        seen, _ = bed.into(*[back[i] for i in order])
+        expect(len(seen) == len(back), f"in, order {order}: {len(seen)} of {len(back)}")
+        whole = join(seen)
+        expect(bytes(whole[UDP].payload) == data and checksums_right(whole) and
+               (whole.dst, whole.dport) == (subscriber, port + number), f"in, order {order}: damaged")
+
+
+ORDERS = ([0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [2, 0, 1, 4, 3], [1, 2, 3, 4, 0])
+
+
+@row("rfc4787-req-14", "MUST", "fragments in and out of order, both directions")
+def fragments(bed):
+    both_ways(bed, "100.65.1.12", 7600, ORDERS)
+    target, own = bed.map("udp", "100.65.1.13", 7700), bed.map("udp", "100.65.1.14", 7701)
+    parts = fragment(udp("100.65.1.14", 7701, *target, b"h" * 3000, id=7), 1000)
+    _, seen = bed.out(*reversed(parts))
+    expect(len(seen) == len(parts) and bytes(join(seen)[UDP].payload) == b"h" * 3000 and join(seen).sport == own[1],
+           f"hairpin: {len(seen)} of {len(parts)}")
+    parts = fragment(IP(src="100.65.1.12", dst="198.18.0.9", id=8) / ICMP(id=8, seq=1) / (b"e" * 3000), 1000)
+    seen, _ = bed.out(*reversed(parts))
+    expect(len(seen) == len(parts) and checksums_right(join(seen)), "an echo request of 3000 bytes")
+    out = bed.lab.run("sub", "ping", "-M", "dont", "-s", "6000", "-c", "2", "-i", "0.2", "-W", "2", "192.0.2.10").stdout
+    expect(" 0% packet loss" in out, out)
+    return f"4 KB of UDP in {len(ORDERS)} orders both ways, hairpinned, 3 KB of ICMP; ping -s 6000 of the real host"
+
+
+@row("rfc4787-req-14b", "MUST", "fragments at a node of two workers", node="two")
+def fragments_two(bed):
+    both_ways(bed, "100.65.1.12", 7600, ORDERS)
+    both_ways(bed, "100.65.1.13", 7600, ORDERS)
+    both_ways(bed, "100.65.1.14", 7600, ORDERS)
+    status = bed.lab.status()
+    expect(status["handed_in"] > 0, "nothing was handed over")
+    return f"the same for three subscribers, {status['handed_in']} packets handed from worker to worker"
+
+
+def numbered(packet, number):
+    """The bytes of a packet with another identification (and its checksum)."""
+    head = bytearray(packet)
+    old, csum = (int.from_bytes(head[i:i + 2], "big") for i in (4, 10))
+    total = (~csum & 0xffff) + (~old & 0xffff) + number
+    total = (total >> 16) + (total & 0xffff)
+    head[4:6] = number.to_bytes(2, "big")
+    head[10:12] = (~((total >> 16) + total) & 0xffff).to_bytes(2, "big")
+    return bytes(head)
+
+
+@row("rfc4787-req-14a", "MUST", "a flood of orphan fragments harms nothing else; memory and time are bounded")
+def orphans(bed):
+    bed.map("udp", "100.65.1.15", 7800)
+    good = bytes(udp("100.65.1.15", 7800, "198.18.0.1", 5000, b"good"))
+    orphan = bytes(IP(src="100.65.1.16", dst="198.18.0.1", id=1, frag=9, proto=17) / (b"o" * 64))
+    before, passed, sent = bed.verdicts(), 0, 0
+    for burst in range(40):
+        for n in range(500):
+            number = burst * 500 + n
+            bed.inside.send(numbered(orphan, number))
+            if n % 50 == 0:
+                bed.inside.send(good)
+                sent += 1
+        passed += sum(1 for p in bed.marker_out() if p and p.endswith(b"good"))
+    bed.advance(3)
+    from lab import wait_for
+    after = wait_for(lambda: (lambda v: v if v["fragment"] - before["fragment"] >= 19000 else None)(bed.verdicts() or before), 5)
+    expect(after, "the orphans did not end as fragment")
+    expect(passed >= sent * 0.99, f"{passed} of {sent} good packets passed")
+    both_ways(bed, "100.65.1.15", 7810, ORDERS[:2])
+    return f"{after['fragment'] - before['fragment']} orphans dropped, {passed} of {sent} good packets among them passed"
 
 
 def join(fragments):

@@ -1,5 +1,8 @@
 """RFC 7857, updates to the requirements (BCP 127)."""
+from scapy.all import fragment
+
 from bed import ICMP, IP, TCP, UDP, expect, summary
+from rfc4787 import join
 from rfc5382 import Talk
 from table import planned, row
 
@@ -118,7 +121,25 @@ def randomised(bed):
            f"{len(set(p % 512 for p in ends))} different places in their blocks"
 
 
-planned("rfc7857-10", "SHOULD", "unique IP identification behind a shared address (RFC 6864)", "not yet")
+@row("rfc7857-10", "SHOULD", "unique IP identification behind a shared address (RFC 6864)")
+def identification(bed):
+    ends, data = {}, {}
+    subs = [f"100.65.22.{h}" for h in (1, 2, 3, 4)]
+    sent = []
+    for n, sub in enumerate(subs):
+        data[n] = bytes([65 + n]) * 2500
+        sent += fragment(IP(src=sub, dst="198.18.0.10", id=4711) / UDP(sport=5000, dport=5000) / data[n], 1000)
+    seen, _ = bed.out(*sorted(sent, key=lambda p: p.frag))
+    for p in seen:
+        ends.setdefault((p.src, p.id), []).append(p)
+    expect(len(ends) == len(subs) and len({a for a, _ in ends}) == 1, f"{len(ends)} datagrams from {len(seen)} fragments")
+    joined = {bytes(join(parts)[UDP].payload) for parts in ends.values()}
+    expect(joined == set(data.values()), "datagrams were mixed up")
+    whole, _ = bed.out(*[IP(src=sub, dst="198.18.0.10", id=9) / UDP(sport=5000, dport=5000) / b"x" for sub in subs * 50])
+    expect(len(whole) == 200 and len({p.id for p in whole}) == 200, f"{len({p.id for p in whole})} ids of 200")
+    atomic = bed.out_one(IP(src=subs[0], dst="198.18.0.10", id=77, flags="DF") / UDP(sport=5000, dport=5000) / b"x")
+    expect(atomic is not None and atomic.id == 77, "an atomic datagram's id was changed")
+    return "four subscribers fragment with one id at once: four ids outside, all joined right; 200 whole packets, 200 ids"
 
 
 @row("rfc7857-11", "MAY", "a query mapping goes with its last session")

@@ -26,18 +26,22 @@ def arguments():
     return parser.parse_args()
 
 
+def run_nodes(args, report, bed, configs):
+    for node, config in configs.items():
+        rows = [r for r in table.ROWS if r.node == node and (not args.only or args.only in r.name)]
+        if not rows:
+            continue
+        report.say(f"node: {node}")
+        bed.up(**{k: v for k, v in config.items() if k != "queues"})
+        table.run(bed, rows, report)
+        report.check("shardnat check", *bed.lab.check_clean())
+
+
 def main():
     args, report = arguments(), Report("conformance")
-    with Lab(args.name, args.build, verbose=args.verbose) as lab:
-        bed = Bed(lab)
-        for node, config in nodes.NODES.items():
-            rows = [r for r in table.ROWS if r.node == node and (not args.only or args.only in r.name)]
-            if not rows:
-                continue
-            report.say(f"node: {node}")
-            bed.up(**config)
-            table.run(bed, rows, report)
-            report.check("shardnat check", *lab.check_clean())
+    for queues in (1, 2):
+        with Lab(args.name, args.build, queues=queues, verbose=args.verbose) as lab:
+            run_nodes(args, report, Bed(lab), {n: c for n, c in nodes.NODES.items() if c.get("queues", 1) == queues})
     table.print_planned()
     report.end()
 

@@ -103,7 +103,7 @@ static uint32_t hop(const struct node *n)
 static struct build packet(uint8_t proto, uint32_t src, uint16_t sport, uint32_t dst, uint16_t dport)
 {
 	return (struct build){ .src = src, .dst = dst, .sport = sport, .dport = dport, .proto = proto, .ttl = 64,
-			       .payload_b = 20, .tcp_flags = 2, .icmp_type = 8, .seed = 2 };
+			       .payload_b = 20, .tcp_flags = 2, .icmp_type = 8, .seed = 3 };
 }
 
 /* The job's frame must be that of b, ends translated and TTL lowered: same bytes behind the Ethernet addresses. */

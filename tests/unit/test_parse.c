@@ -295,13 +295,61 @@ Test(parse, fragments)
 	struct build b = sample(17);
 	uint8_t frame[BUILD_MAX_B];
 	uint32_t len_b = build_frame(frame, &b);
-	static const uint16_t fragments[] = { 0x2000, 0x0001, 0x1fff, 0x3001, 0x6000 };
+	static const uint16_t fragments[] = { 0x0001, 0x1f00, 0x0100, 0x4100 };
+	struct sn_packet p;
 
 	for (uint32_t i = 0; i < SN_ARRAY_LEN(fragments); i++) {
 		build_put16(frame + 14 + 6, fragments[i]);
 		mend_ip(frame + 14);
 		expect(frame, len_b, SN_V_FRAGMENT);
+		cr_assert_eq(sn_parse(frame, len_b, &p), SN_V_FRAGMENT);
+		cr_expect_eq(p.kind, SN_PKT_FRAGMENT);
 	}
+	build_put16(frame + 14 + 6, 0x1fff);
+	mend_ip(frame + 14);
+	expect(frame, len_b, SN_V_MALFORMED); /* it would end beyond 65535 */
+}
+
+/* Bytes of L4 that the sample has when it is cut to a first fragment of so many. */
+static enum sn_verdict first_fragment(uint8_t proto, uint8_t icmp_type, uint32_t l4_b, struct sn_packet *ret)
+{
+	struct build b = { .src = 0x64400001, .dst = 0xc6120001, .sport = 7, .dport = 9, .proto = proto, .ttl = 9,
+			   .payload_b = 64, .tcp_flags = 2, .icmp_type = icmp_type, .seed = 2 };
+	static uint8_t frame[BUILD_MAX_B];
+
+	build_frame(frame, &b);
+	build_put16(frame + 14 + 2, 20 + l4_b);
+	build_put16(frame + 14 + 6, 0x2000);
+	mend_ip(frame + 14);
+	return sn_parse(frame, 14 + 20 + l4_b, ret);
+}
+
+Test(parse, first_fragments)
+{
+	struct sn_packet p;
+
+	cr_assert_eq(first_fragment(17, 0, 64, &p), SN_V_FRAGMENT, "shorter than its UDP length says");
+	cr_expect_eq(p.kind, SN_PKT_UDP);
+	cr_expect_eq(p.ip.src_port_be16, htons(7));
+	cr_assert_eq(first_fragment(6, 0, 40, &p), SN_V_FRAGMENT);
+	cr_expect_eq(p.kind, SN_PKT_TCP);
+	cr_assert_eq(first_fragment(1, 8, 40, &p), SN_V_FRAGMENT);
+	cr_expect_eq(p.kind, SN_PKT_ICMP_QUERY);
+	cr_expect_eq(first_fragment(17, 0, 63, &p), SN_V_MALFORMED, "no multiple of eight");
+	cr_expect_eq(first_fragment(6, 0, 16, &p), SN_V_MALFORMED, "half a TCP header");
+	cr_expect_eq(first_fragment(17, 0, 0, &p), SN_V_MALFORMED, "nothing");
+	cr_expect_eq(first_fragment(1, 3, 40, &p), SN_V_ICMP_TYPE, "an error in fragments");
+}
+
+Test(parse, later_fragment_into_a_tcp_header)
+{
+	struct build b = { .src = 0x64400001, .dst = 0xc6120001, .proto = 6, .ttl = 9, .payload_b = 64, .tcp_flags = 2, .seed = 2 };
+	uint8_t frame[BUILD_MAX_B];
+	uint32_t len_b = build_frame(frame, &b);
+
+	build_put16(frame + 14 + 6, 1);
+	mend_ip(frame + 14);
+	expect(frame, len_b, SN_V_MALFORMED);
 }
 
 Test(parse, other_protocols)
