@@ -4,9 +4,9 @@
  * Routes are read like a record under a sequence number, which is the generation: the copy that it names is not written
  * before it has moved on.
  *
- * A neighbour's interface and address are written before its slot is published and never change afterwards; the rest of
- * the entry changes under seq. Control may be killed at any point: an entry whose seq stayed odd is read by nobody
- * until its successor sets it again, and one that was counted but has no slot yet is never found.
+ * An entry changes under seq; its interface and address only after the generation in which it was free has begun. Control
+ * may be killed at any point: an entry whose seq stayed odd is read by nobody until its successor sets it again, and one
+ * that was counted but has no slot yet is never found; sn_neighbour_recycle() gives those their slots.
  */
 #include "route.h"
 
@@ -140,12 +140,20 @@ bool sn_neighbour_read(const struct sn_routing *r, uint16_t number, struct sn_ne
 	return false;
 }
 
-static void write_neighbour(struct sn_neighbour *n, enum sn_neighbour_state state, const uint8_t *mac, uint32_t now_ds)
+/* From here on readers see that the entry changes; what the generation was before is seen before it too. */
+static uint32_t begin_change(struct sn_neighbour *n)
 {
 	uint32_t odd = atomic_load_explicit(&n->seq, memory_order_relaxed) | 1;
 
 	atomic_store_explicit(&n->seq, odd, memory_order_relaxed);
 	atomic_thread_fence(memory_order_release);
+	return odd;
+}
+
+static void write_neighbour(struct sn_neighbour *n, enum sn_neighbour_state state, const uint8_t *mac, uint32_t now_ds)
+{
+	uint32_t odd = begin_change(n);
+
 	for (size_t i = 0; state == SN_NB_RESOLVED && i < sizeof(n->mac); i++)
 		__atomic_store_n(&n->mac[i], mac[i], __ATOMIC_RELAXED);
 	if (state == SN_NB_FAILED)
@@ -154,26 +162,97 @@ static void write_neighbour(struct sn_neighbour *n, enum sn_neighbour_state stat
 	atomic_store_explicit(&n->seq, odd + 1, memory_order_release);
 }
 
+/* A free entry's number: one that was never used, or was given up; SN_NEIGHBOURS_MAX if there is none. */
+static uint32_t find_free(const struct sn_routing *r)
+{
+	uint32_t count = atomic_load_explicit(&r->neighbour_count, memory_order_relaxed);
+
+	if (count < SN_NEIGHBOURS_MAX)
+		return count;
+	for (uint32_t i = 0; i < SN_NEIGHBOURS_MAX; i++)
+		if (r->neighbours[i].state == SN_NB_FREE)
+			return i;
+	return SN_NEIGHBOURS_MAX;
+}
+
+static void name_neighbour(struct sn_neighbour *n, uint16_t interface, uint32_t addr_be32, uint32_t now_ds)
+{
+	begin_change(n);
+	__atomic_store_n(&n->addr_be32, addr_be32, __ATOMIC_RELAXED);
+	__atomic_store_n(&n->interface, interface, __ATOMIC_RELAXED);
+	atomic_store_explicit(&n->used_ds, now_ds, memory_order_relaxed);
+}
+
 int sn_neighbour_set(struct sn_routing *r, uint16_t interface, uint32_t addr_be32, enum sn_neighbour_state state,
 		     const uint8_t mac[6], uint32_t now_ds)
 {
 	uint16_t known = sn_neighbour_find(r, interface, addr_be32);
-	uint32_t number = atomic_load_explicit(&r->neighbour_count, memory_order_relaxed);
-	uint32_t slot = find_slot(r, interface, addr_be32);
+	uint32_t slot, number;
 	struct sn_neighbour *n;
 
 	if (known != SN_NEIGHBOUR_UNKNOWN) {
 		write_neighbour(&r->neighbours[known], state, mac, now_ds);
 		return known;
 	}
+	slot = find_slot(r, interface, addr_be32);
+	number = find_free(r);
 	if (number >= SN_NEIGHBOURS_MAX || slot == SLOTS)
 		return -ENOSPC;
 	n = &r->neighbours[number];
-	n->addr_be32 = addr_be32;
-	n->interface = interface;
-	atomic_store_explicit(&n->used_ds, now_ds, memory_order_relaxed);
+	name_neighbour(n, interface, addr_be32, now_ds);
 	write_neighbour(n, state, mac, now_ds);
-	atomic_store_explicit(&r->neighbour_count, number + 1, memory_order_release);
+	if (number >= atomic_load_explicit(&r->neighbour_count, memory_order_relaxed))
+		atomic_store_explicit(&r->neighbour_count, number + 1, memory_order_release);
 	atomic_store_explicit(&r->slots[slot], number + 1, memory_order_release);
 	return (int)number;
+}
+
+/* The same routes under the next generation: whoever keeps numbers with a generation forgets them. */
+static void end_generation(struct sn_routing *r)
+{
+	uint32_t generation = atomic_load_explicit(&r->generation, memory_order_relaxed);
+	const struct sn_route_copy *now = &r->copy[generation & 1];
+	struct sn_route_copy *next = &r->copy[(generation + 1) & 1];
+	uint32_t count = SN_MIN(now->count, (uint32_t)SN_ROUTES_MAX);
+
+	atomic_thread_fence(memory_order_release);
+	sn_copy_words(next->routes, now->routes, count * sizeof(now->routes[0]));
+	__atomic_store_n(&next->count, count, __ATOMIC_RELAXED);
+	atomic_store_explicit(&r->generation, generation + 1, memory_order_release);
+}
+
+static void rebuild_slots(struct sn_routing *r)
+{
+	uint32_t count = SN_MIN(atomic_load_explicit(&r->neighbour_count, memory_order_relaxed), SN_NEIGHBOURS_MAX);
+
+	for (uint32_t i = 0; i < SLOTS; i++)
+		atomic_store_explicit(&r->slots[i], 0, memory_order_relaxed);
+	for (uint32_t i = 0; i < count; i++) {
+		const struct sn_neighbour *n = &r->neighbours[i];
+		uint32_t slot = n->state == SN_NB_FREE ? SLOTS : find_slot(r, n->interface, n->addr_be32);
+
+		if (slot != SLOTS)
+			atomic_store_explicit(&r->slots[slot], i + 1, memory_order_release);
+	}
+}
+
+uint32_t sn_neighbour_recycle(struct sn_routing *r, bool (*useless)(void *ctx, uint16_t number, const struct sn_neighbour *n),
+			      void *ctx)
+{
+	uint32_t count = SN_MIN(atomic_load_explicit(&r->neighbour_count, memory_order_relaxed), SN_NEIGHBOURS_MAX);
+	uint32_t taken = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		struct sn_neighbour *n = &r->neighbours[i];
+
+		if (n->state == SN_NB_FREE || !useless(ctx, (uint16_t)i, n))
+			continue;
+		write_neighbour(n, SN_NB_FREE, NULL, 0);
+		taken++;
+	}
+	r->recycled += taken;
+	if (taken)
+		end_generation(r);
+	rebuild_slots(r);
+	return taken;
 }

@@ -3,7 +3,7 @@
  *
  * Routes are flattened by control into disjoint ranges sorted by first address, two copies with a generation; a look-up
  * is a binary search. Neighbours are entries in an array that are found by (interface, address) through a hash of entry
- * numbers; entries are never moved while the region lives, so a flow may keep a number (with the route generation).
+ * numbers; an entry is another neighbour's only in a later generation, so a flow may keep a number with the route generation.
  *
  * W: control, but for used_ds. R: workers, API.
  */
@@ -52,7 +52,8 @@ struct sn_routing {
 	_Atomic uint32_t generation; /* W: control  release: active copy is generation & 1 */
 	uint32_t overflow;           /* W: control  routes that did not fit (then they are missing: status warns) */
 	_Atomic uint32_t neighbour_count; /* entries ever used */
-	uint32_t pad[13];
+	uint32_t recycled;           /* W: control  entries that were taken from a neighbour of no use, ever */
+	uint32_t pad[12];
 	struct sn_route_copy copy[2];
 	struct sn_neighbour neighbours[SN_NEIGHBOURS_MAX];
 	_Atomic uint32_t slots[SN_NEIGHBOURS_MAX * 2]; /* open hash, linear: entry number + 1 */
@@ -79,6 +80,13 @@ bool sn_neighbour_read(const struct sn_routing *r, uint16_t number, struct sn_ne
  */
 int sn_neighbour_set(struct sn_routing *r, uint16_t interface, uint32_t addr_be32, enum sn_neighbour_state state,
 		     const uint8_t mac[6], uint32_t now_ds);
+
+/*
+ * Control: takes the entries that `useless` names from their neighbours, for others, and finds all that stay anew. Meanwhile a
+ * reader may miss one that is there, but never finds a wrong one. Ends the generation if any was taken. How many were.
+ */
+uint32_t sn_neighbour_recycle(struct sn_routing *r, bool (*useless)(void *ctx, uint16_t number, const struct sn_neighbour *n),
+			      void *ctx);
 
 /* Control: publishes a new sorted, disjoint list. -E2BIG if it does not fit (the first SN_ROUTES_MAX are published),
  * -EINVAL if it is not sorted (nothing is published). */

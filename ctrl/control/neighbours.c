@@ -11,6 +11,7 @@
 #define RETRY_DS 10u          /* after FAILED */
 #define CONFIRM_DS 300u       /* between questions about one that is in use */
 #define IN_USE_DS 300u
+#define MAKE_ROOM_DS 10u      /* between two looks for entries of no use */
 #define REQUESTS_MAX 1024u    /* per worker and call */
 
 static const uint8_t no_mac[6];
@@ -27,12 +28,39 @@ static uint32_t entries(const struct sn_neighbours *n)
 	return SN_MIN(count, (uint32_t)SN_NEIGHBOURS_MAX - 1);
 }
 
+static bool in_use(const struct sn_neighbour *entry, uint32_t now)
+{
+	return !sn_clock_due(atomic_load_explicit(&entry->used_ds, memory_order_relaxed) + IN_USE_DS, now);
+}
+
+/* One that the kernel is being asked for may have a packet waiting for it. */
+static bool is_useless(void *ctx, uint16_t number, const struct sn_neighbour *entry)
+{
+	struct sn_neighbours *n = ctx;
+	bool useless = entry->state == SN_NB_FAILED || (entry->state == SN_NB_RESOLVED && !in_use(entry, now_ds(n)));
+
+	if (useless)
+		n->watch[number] = (struct sn_neighbour_watch){ 0 };
+	return useless;
+}
+
+/* Somebody may be asking for addresses that do not exist, one after the other. False: not now. */
+static bool make_room(struct sn_neighbours *n)
+{
+	if (n->full_ds != 0 && !sn_clock_due(n->full_ds + MAKE_ROOM_DS, now_ds(n)))
+		return false;
+	n->full_ds = now_ds(n);
+	return sn_neighbour_recycle(n->region->routing, is_useless, n) > 0;
+}
+
 /* Publishes a state. The entry's watch, NULL if there is no entry left. */
 static struct sn_neighbour_watch *publish(struct sn_neighbours *n, uint16_t interface, uint32_t addr_be32,
 					  enum sn_neighbour_state state, const uint8_t mac[6])
 {
 	int number = sn_neighbour_set(n->region->routing, interface, addr_be32, state, mac, now_ds(n));
 
+	if (number < 0 && make_room(n))
+		number = sn_neighbour_set(n->region->routing, interface, addr_be32, state, mac, now_ds(n));
 	if (number < 0 || number >= SN_NEIGHBOURS_MAX) {
 		n->full++;
 		return NULL;
@@ -101,11 +129,6 @@ static void heard_usable(struct sn_neighbours *n, uint16_t interface, const stru
 		w->asked = true;
 		w->asked_ds = now_ds(n);
 	}
-}
-
-static bool in_use(const struct sn_neighbour *entry, uint32_t now)
-{
-	return !sn_clock_due(atomic_load_explicit(&entry->used_ds, memory_order_relaxed) + IN_USE_DS, now);
 }
 
 /*

@@ -8,7 +8,8 @@
  *                          FAILED -> requested, and 1 s is over -> WANTED
  *
  * Asking is repeated while a neighbour is in use because AF_XDP traffic confirms nothing to the kernel: without it a
- * changed MAC would never be noticed. Entry numbers are the region's, and stay with their (interface, address).
+ * changed MAC would never be noticed. Entry numbers are the region's, and stay with their (interface, address) until all are taken:
+ * then those that failed, or that nobody has used for a while, make room, at most once a second.
  */
 #ifndef SN_NEIGHBOURS_H
 #define SN_NEIGHBOURS_H
@@ -36,6 +37,7 @@ struct sn_neighbours {
 	sn_ask_fn *ask;
 	void *ask_ctx;
 	uint64_t full;     /* neighbours without an entry, because all are taken */
+	uint32_t full_ds;  /* when room was last made */
 	uint64_t refused;  /* requests that made no sense */
 	struct sn_neighbour_watch watch[SN_NEIGHBOURS_MAX];
 };

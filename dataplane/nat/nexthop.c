@@ -33,7 +33,10 @@ static void keep_hop(struct sn_nat *nat, struct sn_job *job)
 	struct sn_neighbour n;
 
 	if (job->neighbour == SN_NEIGHBOUR_UNKNOWN || !sn_neighbour_read(nat->region->routing, job->neighbour, &n) ||
-	    n.state != SN_NB_RESOLVED || n.interface >= nat->policy->interface_count)
+	    n.state != SN_NB_RESOLVED || n.interface != job->out_interface || n.addr_be32 != job->hop_be32)
+		return;
+	/* A flow may have this number from before, for another neighbour: it forgets at the next turn. */
+	if (atomic_load_explicit(&nat->region->routing->generation, memory_order_relaxed) != nat->route_gen)
 		return;
 	*h = (struct sn_hop){
 		.live_seq = &nat->region->routing->neighbours[job->neighbour].seq,
@@ -55,16 +58,20 @@ void sn_nat_refresh_hops(struct sn_nat *nat)
 	memset(nat->hops, 0, sizeof(nat->hops));
 }
 
+/* The number is of this turn's generation; if that has ended, the entry may be another neighbour's. */
 static bool use_cached(const struct sn_nat *nat, struct sn_job *job, uint16_t number)
 {
-	const struct sn_neighbour *n = &nat->region->routing->neighbours[number];
+	const struct sn_routing *routing = nat->region->routing;
+	const struct sn_neighbour *n = &routing->neighbours[number];
 
-	if (number >= SN_NEIGHBOURS_MAX || n->interface >= nat->policy->interface_count)
+	if (number >= SN_NEIGHBOURS_MAX)
 		return false;
 	job->neighbour = number;
-	job->out_interface = n->interface;
-	job->hop_be32 = n->addr_be32;
-	return true;
+	job->out_interface = __atomic_load_n(&n->interface, __ATOMIC_RELAXED);
+	job->hop_be32 = __atomic_load_n(&n->addr_be32, __ATOMIC_RELAXED);
+	atomic_thread_fence(memory_order_acquire);
+	return job->out_interface < nat->policy->interface_count &&
+	       atomic_load_explicit(&routing->generation, memory_order_relaxed) == nat->route_gen;
 }
 
 static enum sn_verdict look_up(const struct sn_nat *nat, struct sn_job *job, uint32_t dst_be32, uint16_t *cache)

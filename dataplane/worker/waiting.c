@@ -42,7 +42,8 @@ static bool read_neighbour(const struct sn_worker *w, uint16_t interface, uint32
 	if (*number == SN_NEIGHBOUR_UNKNOWN)
 		*number = sn_neighbour_find(w->region.routing, interface, hop_be32);
 	return *number != SN_NEIGHBOUR_UNKNOWN && sn_neighbour_read(w->region.routing, *number, ret) &&
-	       ret->interface < w->nat.policy->interface_count;
+	       ret->interface < w->nat.policy->interface_count && ret->interface == interface &&
+	       ret->addr_be32 == hop_be32;
 }
 
 void sn_waiting_send(struct sn_worker *w, struct sn_desc desc, uint16_t interface, uint32_t hop_be32, uint16_t number)

@@ -1,4 +1,5 @@
 /* Neighbours: requests from workers, answers from the kernel, and what is asked when; the clock is moved by hand. */
+#include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <linux/neighbour.h>
 #include <string.h>
@@ -282,4 +283,20 @@ Test(neighbours, a_full_table_is_counted)
 	request(0, 1, HOST(7));
 	expect(1, HOST(7), SN_NB_FREE, NULL);
 	sn_neighbours_tick(&neighbours);
+}
+
+/* Somebody asks for one address after the other; they fail, and new ones have room all the same. */
+Test(neighbours, a_scan_does_not_fill_the_table_for_ever)
+{
+	request(0, 1, HOST(7));
+	hear(12, HOST(7), NUD_REACHABLE, mac_a, false);
+	for (uint32_t i = 0; i < SN_NEIGHBOURS_MAX - 1; i++)
+		sn_neighbour_set(region.routing, 0, htonl(0x0a000000 + i), SN_NB_FAILED, NULL, 1);
+	pass_ms(1000);
+	work(1, HOST(7));
+	request(0, 1, HOST(8));
+	expect(1, HOST(8), SN_NB_WANTED, NULL);
+	expect(1, HOST(7), SN_NB_RESOLVED, mac_a);
+	expect(0, htonl(0x0a000000), SN_NB_FREE, NULL);
+	cr_assert_eq(neighbours.full, 0);
 }

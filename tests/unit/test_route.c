@@ -162,3 +162,64 @@ Test(route, control_killed)
 	cr_assert_gt(step_through(s.r, sizeof(*s.r), resolve, s.r, look, &s), 10);
 	cr_assert_eq(s.wrong, 0);
 }
+
+static bool is_odd(void *ctx, uint16_t number, const struct sn_neighbour *n)
+{
+	(void)ctx;
+	(void)number;
+	return ntohl(n->addr_be32) & 1;
+}
+
+/* A full table makes room; what stays keeps its number, what goes is never found again, and kept numbers are of an old generation. */
+Test(route, neighbours_make_room)
+{
+	static const struct sn_route route = { .first = 1, .last = 9, .interface = 3 };
+	static const uint8_t mac[6] = { 2 };
+	struct sn_routing *r = make();
+	struct sn_neighbour n;
+	struct sn_route got;
+	uint32_t generation;
+	int number;
+
+	cr_assert_eq(sn_route_publish(r, &route, 1), 0);
+	generation = atomic_load(&r->generation);
+	for (uint32_t i = 0; i < SN_NEIGHBOURS_MAX; i++)
+		sn_neighbour_set(r, 0, htonl(0x0a000000 + i), SN_NB_RESOLVED, mac, 0);
+	cr_assert_eq(sn_neighbour_set(r, 0, htonl(0x0b000000), SN_NB_RESOLVED, mac, 0), -ENOSPC);
+	cr_assert_eq(sn_neighbour_recycle(r, is_odd, NULL), SN_NEIGHBOURS_MAX / 2);
+	cr_assert_neq(atomic_load(&r->generation), generation);
+	cr_assert(sn_route_find(r, htonl(5), &got) && got.interface == 3, "the routes stay");
+	for (uint32_t i = 0; i < SN_NEIGHBOURS_MAX; i++)
+		cr_assert_eq(sn_neighbour_find(r, 0, htonl(0x0a000000 + i)), i & 1 ? SN_NEIGHBOUR_UNKNOWN : i);
+	number = sn_neighbour_set(r, 1, htonl(0x0b000000), SN_NB_RESOLVED, mac, 0);
+	cr_assert(number >= 0 && (number & 1) && sn_neighbour_read(r, (uint16_t)number, &n));
+	cr_assert(n.addr_be32 == htonl(0x0b000000) && n.interface == 1);
+	cr_assert_eq(sn_neighbour_find(r, 1, htonl(0x0b000000)), number);
+	for (uint32_t i = 1; i < SN_NEIGHBOURS_MAX / 2; i++)
+		cr_assert_geq(sn_neighbour_set(r, 1, htonl(0x0b000000 + i), SN_NB_RESOLVED, mac, 0), 0);
+	cr_assert_eq(sn_neighbour_set(r, 1, 77, SN_NB_RESOLVED, mac, 0), -ENOSPC);
+}
+
+static bool is_none(void *ctx, uint16_t number, const struct sn_neighbour *n)
+{
+	(void)ctx;
+	(void)number;
+	(void)n;
+	return false;
+}
+
+/* Control was killed while it found all anew: the next one finds those that stayed, under their numbers. */
+Test(route, slots_come_back)
+{
+	static const uint8_t mac[6] = { 2 };
+	struct sn_routing *r = make();
+
+	for (uint32_t addr = 4; addr < 8; addr++)
+		sn_neighbour_set(r, 1, htonl(addr), SN_NB_RESOLVED, mac, 0);
+	memset(r->slots, 0, sizeof(r->slots));
+	cr_assert_eq(sn_neighbour_find(r, 1, htonl(4)), SN_NEIGHBOUR_UNKNOWN);
+	cr_assert_eq(sn_neighbour_recycle(r, is_none, NULL), 0);
+	for (uint32_t addr = 4; addr < 8; addr++)
+		cr_assert_eq(sn_neighbour_find(r, 1, htonl(addr)), addr - 4);
+	cr_assert_eq(atomic_load(&r->generation), 0, "nobody has to forget");
+}
