@@ -66,15 +66,21 @@ static int switch_to(uint32_t ifindex, uint32_t feature, bool on)
 	return ask(ifindex, &v);
 }
 
+void sn_offloads_driver(uint32_t ifindex, char *ret, size_t room)
+{
+	struct ethtool_drvinfo info = { .cmd = ETHTOOL_GDRVINFO };
+
+	snprintf(ret, room, "%s", ask(ifindex, &info) ? "?" : info.driver);
+}
+
 static bool is_virtual(uint32_t ifindex)
 {
 	static const char *const drivers[] = { "veth", "virtio_net", "tun", "bridge", "vif", "hv_netvsc", "vmxnet3" };
-	struct ethtool_drvinfo info = { .cmd = ETHTOOL_GDRVINFO };
+	char driver[32];
 
-	if (ask(ifindex, &info))
-		return false;
+	sn_offloads_driver(ifindex, driver, sizeof(driver));
 	for (uint32_t i = 0; i < SN_ARRAY_LEN(drivers); i++)
-		if (!strcmp(info.driver, drivers[i]))
+		if (!strcmp(driver, drivers[i]))
 			return true;
 	return false;
 }

@@ -19,6 +19,9 @@
  */
 int sn_offloads_off(const char *dir, uint32_t ifindex, bool packet_socket, char *ret_text, size_t room, bool *ret_virtual);
 
+/* The driver's name ("veth"); "?" if it has none. */
+void sn_offloads_driver(uint32_t ifindex, char *ret, size_t room);
+
 /* Switches on again. name: that of the note. 0 (also if the interface is gone) or -errno. */
 int sn_offloads_restore(const char *dir, const char *name);
 

@@ -10,6 +10,7 @@
 
 #include "io/uring_make.h"
 #include "io/xsk.h"
+#include "offloads.h"
 #include "supervisor.h"
 
 /* Sockets of one worker. */
@@ -84,6 +85,16 @@ static uint32_t fill_size(const struct sn_supervisor *s, uint32_t worker)
 	return size;
 }
 
+static int refuse_ring(const struct sn_supervisor *s, struct sn_error *err)
+{
+	uint32_t frames = 2 * s->config.xsk.ring * count_of(s, 0);
+	char use[96];
+
+	snprintf(use, sizeof(use), "%u or less, or frames: %u", fill_size(s, 0), frames);
+	return sn_config_refuse(&s->config, err, "xsk.ring", s->config.doc.yaml->xsk->ring,
+				"possible: the rings of a worker may take half of its frames", use);
+}
+
 int sn_sockets_plan(struct sn_supervisor *s, struct sn_error *err)
 {
 	char value[16], use[96];
@@ -100,6 +111,8 @@ int sn_sockets_plan(struct sn_supervisor *s, struct sn_error *err)
 			"%s: the interfaces have too many queues: %d per worker and %d in all at most; use more "
 			"workers or fewer queues (ethtool -L)",
 			s->config.doc.file, SN_SOCKETS_MAX, SN_SOCKETS_TOTAL);
+	if (fill_size(s, 0) < s->config.xsk.ring)
+		return refuse_ring(s, err);
 	if (fill_size(s, 0) >= SN_XSK_RING_MIN)
 		return 0;
 	snprintf(value, sizeof(value), "%u", s->config.frames);
@@ -196,6 +209,17 @@ static int make_packet(struct sn_supervisor *s, const struct sn_socket *k)
 	return e;
 }
 
+static void say_copies(const struct sn_supervisor *s, const struct sn_socket *k, const struct sn_link *l)
+{
+	char driver[32];
+
+	if (k->queue || s->config.zero_copy != SN_AUTO)
+		return;
+	sn_offloads_driver(l->ifindex, driver, sizeof(driver));
+	sn_say("%s: the kernel copies packets (driver %s has no zero-copy mode for this interface, queues and frames as "
+	       "they are); zero_copy: never says so without this message", l->name, driver);
+}
+
 static int make_xsk(struct sn_supervisor *s, const struct sn_socket *k)
 {
 	const struct sn_link *l = sn_links_find(&s->links, s->config.interfaces[k->interface].name);
@@ -208,12 +232,16 @@ static int make_xsk(struct sn_supervisor *s, const struct sn_socket *k)
 	};
 	size_t off_b = sn_umem_frames_off_b(s->config.frames);
 	int share = registered(s, k->worker);
-	bool zero_copy;
+	bool zero_copy = false;
+	int fd;
 
 	if (share < 0)
 		free_frames(s, k->worker);
-	return sn_xsk_make(&c, (uint8_t *)s->packets[k->worker].mem + off_b, (size_t)s->config.frames * s->memory.frame_b,
-			   s->memory.frame_b, share, &zero_copy);
+	fd = sn_xsk_make(&c, (uint8_t *)s->packets[k->worker].mem + off_b, (size_t)s->config.frames * s->memory.frame_b,
+			 s->memory.frame_b, share, &zero_copy);
+	if (fd >= 0 && !zero_copy && l)
+		say_copies(s, k, l);
+	return fd;
 }
 
 static int make_socket(struct sn_supervisor *s, struct sn_socket *k, struct sn_error *err)
@@ -239,11 +267,17 @@ static int put_in_map(struct sn_supervisor *s, const struct sn_socket *k, struct
 				s->config.interfaces[k->interface].name, k->queue, strerror(-e)) : 0;
 }
 
-int sn_sockets_make(struct sn_supervisor *s, struct sn_error *err)
+static void close_fd(int *fd)
 {
-	int e = make_packets(s, err);
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
 
-	e = e ? e : make_wakes(s, err);
+static int make_sockets(struct sn_supervisor *s, struct sn_error *err)
+{
+	int e = 0;
+
 	for (uint32_t i = 0; i < s->socket_count && !e; i++) {
 		if (s->sockets[i].fd < 0)
 			e = make_socket(s, &s->sockets[i], err);
@@ -252,11 +286,23 @@ int sn_sockets_make(struct sn_supervisor *s, struct sn_error *err)
 	return e;
 }
 
-static void close_fd(int *fd)
+/* Packet memory is in zero-copy mode for all interfaces or for none: one driver that has none decides. */
+static int make_sockets_copying(struct sn_supervisor *s, struct sn_error *err)
 {
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
+	sn_say("%s: the kernel copies packets on all interfaces, because one of them has no zero-copy mode", err->text);
+	s->config.zero_copy = SN_NEVER;
+	for (uint32_t i = 0; i < s->socket_count; i++)
+		close_fd(&s->sockets[i].fd);
+	return make_sockets(s, err);
+}
+
+int sn_sockets_make(struct sn_supervisor *s, struct sn_error *err)
+{
+	int e = make_packets(s, err);
+
+	e = e ? e : make_wakes(s, err);
+	e = e ? e : make_sockets(s, err);
+	return e == -EOPNOTSUPP && s->config.zero_copy == SN_AUTO ? make_sockets_copying(s, err) : e;
 }
 
 void sn_sockets_close(struct sn_supervisor *s)
