@@ -68,15 +68,28 @@ int bench_make(struct bench *b, struct world *w, const struct plan *p)
 	return err;
 }
 
+/* What became of packets, where some did not end as they should. */
+static void say_verdicts(const struct world *w)
+{
+	for (uint32_t i = 0; i < w->plan.workers; i++)
+		for (int v = SN_V_FORWARD + 1; v < SN_V_COUNT; v++) {
+			uint64_t n = w->lanes[i].worker->stats->verdict[v];
+
+			if (n)
+				fprintf(stderr, "  worker %u: %s: %llu\n", i, sn_verdict_name(v), (unsigned long long)n);
+		}
+}
+
 void bench_end(struct bench *b, struct world *w)
 {
 	if (isatty(STDERR_FILENO))
 		fprintf(stderr, "\r\033[K");
 	report_print(&b->report, stdout);
-	if (w->lost)
-		fprintf(stderr, "bench-core: %s: %llu packets did not end as they should\n", w->plan.label,
-			(unsigned long long)w->lost);
 	b->lost += w->lost;
+	if (!w->lost)
+		return;
+	fprintf(stderr, "bench-core: %s: %llu packets did not end as they should\n", w->plan.label, (unsigned long long)w->lost);
+	say_verdicts(w);
 }
 
 uint32_t bench_packets(const struct bench *b)
@@ -181,11 +194,18 @@ static void row_rebuild(struct bench *b, struct world *w)
 		for (uint32_t s = 0; s < w->region.geo.shards; s++)
 			found += sn_shard_rebuild(&w->lanes[0].worker->nat.shards[s]);
 		report_add(&b->report, "rebuild", w->plan.label, "ms", true, (double)(spent_ns() - start) / 1e6, NULL, 0);
-		w->lost += found - w->live;
+		w->lost += found > w->live ? found - w->live : w->live - found;
 	}
 }
 
 /* --- worlds --- */
+
+/* A virtual machine's memory that was not used for a while may be slow at first. */
+static void warm_up(struct world *w)
+{
+	floor_run(&w->floor, 2048 * WORLD_BATCH);
+	traffic_visit(w, &both, 256 * WORLD_BATCH);
+}
 
 static int run_world(struct bench *b, const struct plan *p, void (*round)(struct bench *b, struct world *w))
 {
@@ -194,6 +214,7 @@ static int run_world(struct bench *b, const struct plan *p, void (*round)(struct
 
 	if (err)
 		return err;
+	warm_up(&w);
 	for (uint32_t i = 0; i < b->rounds; i++) {
 		bench_progress("round", i + 1, b->rounds);
 		round(b, &w);
