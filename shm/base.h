@@ -36,6 +36,7 @@ static inline void sn_copy_words(void *ret, const void *from, size_t size_b)
 	const sn_word *words = (const sn_word *)from;
 	sn_word *to = (sn_word *)ret;
 
+#pragma GCC unroll 16
 	for (size_t i = 0; i < size_b / sizeof(*to); i++)
 		__atomic_store_n(&to[i], __atomic_load_n(&words[i], __ATOMIC_RELAXED), __ATOMIC_RELAXED);
 }

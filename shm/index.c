@@ -44,10 +44,9 @@ static struct sn_index_bucket *bucket_at(const struct sn_index *ix, uint32_t hom
 /* Place of an entry (0: an empty one) in a bucket, SN_NONE if it is not there. */
 static uint32_t slot_of(const struct sn_index_bucket *b, uint32_t entry)
 {
-	for (uint32_t i = 0; i < SN_INDEX_ENTRIES; i++)
-		if (b->entry[i] == entry)
-			return i;
-	return SN_NONE;
+	uint32_t bits = sn_index_equal(b, UINT32_MAX, entry);
+
+	return bits ? (uint32_t)__builtin_ctz(bits) : SN_NONE;
 }
 
 /* Counts an entry that came to live (or lived) at a distance in the buckets before it. */

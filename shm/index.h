@@ -64,27 +64,32 @@ struct sn_index_walk {
 	uint32_t tag, bucket, matches, probes; /* matches: entries of bucket still to be looked at; probes: buckets left after it */
 };
 
-/* Bit i: entry i is in use, or the tag is 0, and has this tag. */
-static inline uint32_t sn_index_match(const struct sn_index *ix, const struct sn_index_bucket *b, uint32_t tag)
+/* Bit i: entry i is value under the mask. */
+static inline uint32_t sn_index_equal(const struct sn_index_bucket *b, uint32_t mask, uint32_t value)
 {
-	uint32_t mask = ~((1u << ix->number_bits) - 1);
 	uint32_t bits = 0;
 
 #ifdef __SSE2__
 	const __m128i *line = (const __m128i *)(const void *)b;
-	__m128i tags = _mm_set1_epi32((int)tag), masks = _mm_set1_epi32((int)mask);
+	__m128i values = _mm_set1_epi32((int)value), masks = _mm_set1_epi32((int)mask);
 
 	__m128i same[4];
 
 	for (uint32_t i = 0; i < 4; i++)
-		same[i] = _mm_cmpeq_epi32(_mm_and_si128(_mm_load_si128(line + i), masks), tags);
+		same[i] = _mm_cmpeq_epi32(_mm_and_si128(_mm_load_si128(line + i), masks), values);
 	bits = (uint32_t)_mm_movemask_epi8(
 		_mm_packs_epi16(_mm_packs_epi32(same[0], same[1]), _mm_packs_epi32(same[2], same[3])));
 #else
 	for (uint32_t i = 0; i < SN_INDEX_ENTRIES; i++)
-		bits |= (uint32_t)((b->entry[i] & mask) == tag) << i;
+		bits |= (uint32_t)((b->entry[i] & mask) == value) << i;
 #endif
 	return bits & ((1u << SN_INDEX_ENTRIES) - 1);
+}
+
+/* Bit i: entry i is in use, or the tag is 0, and has this tag. */
+static inline uint32_t sn_index_match(const struct sn_index *ix, const struct sn_index_bucket *b, uint32_t tag)
+{
+	return sn_index_equal(b, ~((1u << ix->number_bits) - 1), tag);
 }
 
 static inline void sn_index_walk(const struct sn_index *ix, uint64_t hash, struct sn_index_walk *ret_walk)

@@ -13,12 +13,12 @@
 #define WHERE_KIND(where) ((uint32_t)((where) >> 56))
 #define WHERE_OFFSET(where) ((where) & 0x00ffffffffffffffull)
 
-static uint64_t where_of(const struct sn_writer *w, const void *at, uint32_t kind, uint32_t width_b)
+static uint64_t where_of(const struct sn_writer *w, const void *at, uint32_t width_b)
 {
 	size_t offset_b = (size_t)((const uint8_t *)at - w->base);
 
 	SN_ASSERT(offset_b < w->size_b && w->size_b - offset_b >= width_b && offset_b % width_b == 0);
-	return (uint64_t)kind << 56 | offset_b;
+	return (uint64_t)width_b << 56 | offset_b;
 }
 
 static uint32_t notes_of(const struct sn_intent *in)
@@ -38,17 +38,6 @@ static void set_op(struct sn_intent *in, uint32_t op)
 	atomic_signal_fence(memory_order_seq_cst);
 }
 
-static void add_note(struct sn_writer *w, uint64_t where, uint64_t old, uint64_t put)
-{
-	struct sn_intent *in = w->intent;
-	uint32_t n = notes_of(in);
-
-	SN_ASSERT(sn_intent_open(w));
-	SN_ASSERT(n < SN_INTENT_NOTES);
-	in->note[n] = (struct sn_intent_note){ .where = where, .old = old, .put = put };
-	set_notes(in, n + 1);
-}
-
 void sn_intent_begin(struct sn_writer *w, enum sn_intent_op op, uint32_t record, uint32_t gen)
 {
 	struct sn_intent *in = w->intent;
@@ -56,6 +45,7 @@ void sn_intent_begin(struct sn_writer *w, enum sn_intent_op op, uint32_t record,
 	SN_ASSERT(!sn_intent_open(w) && op != SN_INTENT_NONE);
 	in->record = record;
 	in->gen = gen;
+	w->released = 0;
 	in->commit_where = 0;
 	in->commit_value = 0;
 	set_notes(in, 0);
@@ -71,7 +61,7 @@ static void commit_at(struct sn_writer *w, const void *where, uint32_t width_b, 
 	SN_ASSERT(sn_intent_open(w) && in->commit_where == 0);
 	in->commit_value = value;
 	atomic_signal_fence(memory_order_seq_cst);
-	__atomic_store_n(&in->commit_where, where_of(w, where, width_b, width_b), __ATOMIC_RELEASE);
+	__atomic_store_n(&in->commit_where, where_of(w, where, width_b), __ATOMIC_RELEASE);
 	atomic_signal_fence(memory_order_seq_cst);
 }
 
@@ -91,49 +81,23 @@ void sn_intent_commit_at64(struct sn_writer *w, const _Atomic uint64_t *where, u
 
 void sn_intent_put8(struct sn_writer *w, uint8_t *where, uint8_t value)
 {
-	add_note(w, where_of(w, where, sizeof(*where), sizeof(*where)), *where, 0);
+	sn_intent_note(w, where, sizeof(*where), sizeof(*where), *where);
 	__atomic_store_n(where, value, __ATOMIC_RELAXED);
 }
 
-void sn_intent_put16(struct sn_writer *w, uint16_t *where, uint16_t value)
+/* The value to put is there before the note counts. */
+static void note_swap(struct sn_writer *w, const _Atomic uint64_t *where, uint32_t kind, uint64_t old, uint64_t put)
 {
-	add_note(w, where_of(w, where, sizeof(*where), sizeof(*where)), *where, 0);
-	__atomic_store_n(where, value, __ATOMIC_RELAXED);
-}
-
-void sn_intent_put32(struct sn_writer *w, uint32_t *where, uint32_t value)
-{
-	add_note(w, where_of(w, where, sizeof(*where), sizeof(*where)), *where, 0);
-	__atomic_store_n(where, value, __ATOMIC_RELAXED);
-}
-
-void sn_intent_put64(struct sn_writer *w, uint64_t *where, uint64_t value)
-{
-	add_note(w, where_of(w, where, sizeof(*where), sizeof(*where)), *where, 0);
-	__atomic_store_n(where, value, __ATOMIC_RELAXED);
-}
-
-void sn_intent_put32_release(struct sn_writer *w, _Atomic uint32_t *where, uint32_t value)
-{
-	uint32_t old = atomic_load_explicit(where, memory_order_relaxed);
-
-	add_note(w, where_of(w, where, sizeof(*where), sizeof(*where)), old, 0);
-	atomic_store_explicit(where, value, memory_order_release);
-}
-
-void sn_intent_put64_release(struct sn_writer *w, _Atomic uint64_t *where, uint64_t value)
-{
-	uint64_t old = atomic_load_explicit(where, memory_order_relaxed);
-
-	add_note(w, where_of(w, where, sizeof(*where), sizeof(*where)), old, 0);
-	atomic_store_explicit(where, value, memory_order_release);
+	w->intent->note[SN_MIN(notes_of(w->intent), SN_INTENT_NOTES - 1u)].put = put;
+	atomic_signal_fence(memory_order_seq_cst);
+	sn_intent_note(w, where, kind, sizeof(*where), old);
 }
 
 bool sn_intent_claim64(struct sn_writer *w, _Atomic uint64_t *where, uint64_t expected, uint64_t value)
 {
 	uint32_t before = notes_of(w->intent);
 
-	add_note(w, where_of(w, where, SN_INTENT_CLAIMED, sizeof(*where)), expected, value);
+	note_swap(w, where, SN_INTENT_CLAIMED, expected, value);
 	if (atomic_compare_exchange_strong_explicit(where, &expected, value, memory_order_acq_rel,
 						    memory_order_relaxed))
 		return true;
@@ -143,7 +107,8 @@ bool sn_intent_claim64(struct sn_writer *w, _Atomic uint64_t *where, uint64_t ex
 
 void sn_intent_release64(struct sn_writer *w, _Atomic uint64_t *where, uint64_t expected, uint64_t value)
 {
-	add_note(w, where_of(w, where, SN_INTENT_RELEASED, sizeof(*where)), expected, value);
+	note_swap(w, where, SN_INTENT_RELEASED, expected, value);
+	w->released++;
 }
 
 /* --- forward and back --- */
@@ -224,7 +189,10 @@ static bool committed(const struct sn_writer *w)
 void sn_intent_clear(struct sn_writer *w)
 {
 	SN_ASSERT(sn_intent_open(w));
-	go_forward(w);
+	if (w->released)
+		go_forward(w);
+	else
+		set_op(w->intent, SN_INTENT_NONE);
 }
 
 void sn_intent_undo(struct sn_writer *w)

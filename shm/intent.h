@@ -67,6 +67,7 @@ struct sn_writer {
 	uint8_t *base;          /* of the region, to turn addresses into offsets */
 	size_t size_b;
 	struct sn_intent *intent;
+	uint32_t released;      /* words that the open change gives away; private */
 };
 
 /*
@@ -94,14 +95,58 @@ static inline bool sn_intent_open(const struct sn_writer *w)
 	return atomic_load_explicit(&w->intent->op, memory_order_relaxed) != SN_INTENT_NONE;
 }
 
+/*
+ * One note: where is the width of the word, or one of the kinds above. The note is whole before it counts, and it counts before anything
+ * after it is stored. Private to the functions here and to intent.c.
+ */
+static inline struct sn_intent_note *sn_intent_note(struct sn_writer *w, const void *at, uint32_t kind, uint32_t width_b,
+						    uint64_t old)
+{
+	struct sn_intent *in = w->intent;
+	uint32_t n = atomic_load_explicit(&in->notes, memory_order_relaxed);
+	size_t offset_b = (size_t)((const uint8_t *)at - w->base);
+
+	SN_ASSERT(offset_b < w->size_b && offset_b % width_b == 0 && n < SN_INTENT_NOTES && sn_intent_open(w));
+	in->note[n].where = (uint64_t)kind << 56 | offset_b;
+	in->note[n].old = old;
+	atomic_store_explicit(&in->notes, n + 1, memory_order_release);
+	atomic_signal_fence(memory_order_seq_cst);
+	return &in->note[n];
+}
+
 /* Notes the old value, then stores. Needs an open change; more than SN_INTENT_NOTES stores is a bug (asserted). */
+static inline void sn_intent_put16(struct sn_writer *w, uint16_t *where, uint16_t value)
+{
+	sn_intent_note(w, where, sizeof(*where), sizeof(*where), *where);
+	__atomic_store_n(where, value, __ATOMIC_RELAXED);
+}
+
+static inline void sn_intent_put32(struct sn_writer *w, uint32_t *where, uint32_t value)
+{
+	sn_intent_note(w, where, sizeof(*where), sizeof(*where), *where);
+	__atomic_store_n(where, value, __ATOMIC_RELAXED);
+}
+
+static inline void sn_intent_put64(struct sn_writer *w, uint64_t *where, uint64_t value)
+{
+	sn_intent_note(w, where, sizeof(*where), sizeof(*where), *where);
+	__atomic_store_n(where, value, __ATOMIC_RELAXED);
+}
+
 void sn_intent_put8(struct sn_writer *w, uint8_t *where, uint8_t value);
-void sn_intent_put16(struct sn_writer *w, uint16_t *where, uint16_t value);
-void sn_intent_put32(struct sn_writer *w, uint32_t *where, uint32_t value);
-void sn_intent_put64(struct sn_writer *w, uint64_t *where, uint64_t value);
+
 /* The same for words that other processes read: the store has release order. */
-void sn_intent_put32_release(struct sn_writer *w, _Atomic uint32_t *where, uint32_t value);
-void sn_intent_put64_release(struct sn_writer *w, _Atomic uint64_t *where, uint64_t value);
+static inline void sn_intent_put32_release(struct sn_writer *w, _Atomic uint32_t *where, uint32_t value)
+{
+	sn_intent_note(w, where, sizeof(*where), sizeof(*where), atomic_load_explicit(where, memory_order_relaxed));
+	atomic_store_explicit(where, value, memory_order_release);
+}
+
+static inline void sn_intent_put64_release(struct sn_writer *w, _Atomic uint64_t *where, uint64_t value)
+{
+	sn_intent_note(w, where, sizeof(*where), sizeof(*where), atomic_load_explicit(where, memory_order_relaxed));
+	atomic_store_explicit(where, value, memory_order_release);
+}
 
 /* Notes, then compares and swaps. False, and nothing noted, if the word was not as expected. value must be unique to this change. */
 bool sn_intent_claim64(struct sn_writer *w, _Atomic uint64_t *where, uint64_t expected, uint64_t value);

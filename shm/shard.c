@@ -81,16 +81,13 @@ uint32_t sn_shard_find_subscriber(const struct sn_shard *s, uint8_t realm, uint3
 	return SN_NONE;
 }
 
-uint32_t sn_shard_find_binding(const struct sn_shard *s, uint32_t subscriber, uint8_t proto, uint16_t inside_port_be16)
+uint32_t sn_shard_find_binding_at(const struct sn_shard *s, uint64_t hash, uint32_t subscriber, uint8_t proto,
+				  uint16_t inside_port_be16)
 {
-	const struct sn_subscriber *u = sn_subscriber_at(s, subscriber);
 	struct sn_index_walk walk;
 	uint32_t n;
 
-	if (u == NULL)
-		return SN_NONE;
-	sn_index_walk(&s->binding_index,
-		      sn_hash_binding(&s->region->hdr->key, u->realm, proto, u->inside_be32, inside_port_be16), &walk);
+	sn_index_walk(&s->binding_index, hash, &walk);
 	while ((n = sn_index_next(&s->binding_index, &walk)) != SN_NONE) {
 		const struct sn_binding *b = sn_binding_at(s, n);
 
@@ -99,6 +96,17 @@ uint32_t sn_shard_find_binding(const struct sn_shard *s, uint32_t subscriber, ui
 			return n;
 	}
 	return SN_NONE;
+}
+
+uint32_t sn_shard_find_binding(const struct sn_shard *s, uint32_t subscriber, uint8_t proto, uint16_t inside_port_be16)
+{
+	const struct sn_subscriber *u = sn_subscriber_at(s, subscriber);
+	uint64_t hash;
+
+	if (u == NULL)
+		return SN_NONE;
+	hash = sn_hash_binding(&s->region->hdr->key, u->realm, proto, u->inside_be32, inside_port_be16);
+	return sn_shard_find_binding_at(s, hash, subscriber, proto, inside_port_be16);
 }
 
 uint32_t sn_shard_subscriber_of(const struct sn_shard *s, const struct sn_flow *f)
@@ -110,17 +118,16 @@ uint32_t sn_shard_subscriber_of(const struct sn_shard *s, const struct sn_flow *
 
 /* --- records that go out --- */
 
-struct sn_event sn_shard_event(const struct sn_shard *s, uint32_t flow, uint64_t now_ns)
+void sn_shard_event(const struct sn_shard *s, uint32_t flow, uint32_t subscriber, uint64_t now_ns, struct sn_event *ret)
 {
 	const struct sn_flow *f = &s->region->flows[flow];
-	const struct sn_binding *b = sn_binding_at(s, f->binding);
-	struct sn_event e;
+	const struct sn_binding *b = &s->region->bindings[f->binding];
 
-	sn_event_of_flow(&e, f, flow, now_ns);
-	e.epoch = s->epoch;
-	e.subscriber = sn_shard_subscriber_of(s, f);
-	e.block = b != NULL ? b->block : SN_NONE;
-	return e;
+	sn_event_of_flow(ret, f, flow, now_ns);
+	ret->epoch = s->epoch;
+	ret->subscriber = subscriber;
+	if (f->binding < s->region->binding_count && b->subscriber == subscriber)
+		ret->block = b->block;
 }
 
 void sn_shard_commit(struct sn_shard *s, const struct sn_event *e)
@@ -158,11 +165,12 @@ void sn_shard_audit(struct sn_shard *s, struct sn_audit *slot, enum sn_audit_typ
 
 void sn_shard_update(struct sn_shard *s, uint32_t flow, uint8_t change, uint64_t now_ns)
 {
+	const struct sn_flow *f = sn_flow_at(s, flow);
 	struct sn_event e;
 
-	if (sn_flow_at(s, flow) == NULL)
+	if (f == NULL)
 		return;
-	e = sn_shard_event(s, flow, now_ns);
+	sn_shard_event(s, flow, sn_shard_subscriber_of(s, f), now_ns, &e);
 	e.type = SN_EVENT_UPDATE;
 	e.change = change;
 	sn_event_publish(&s->events, &e);
@@ -223,7 +231,7 @@ void sn_shard_close(struct sn_shard *s, uint32_t flow, enum sn_reason reason, co
 
 	if (f == NULL || !sn_slab_has(&s->flows, flow))
 		return;
-	e = sn_shard_event(s, flow, now_ns);
+	sn_shard_event(s, flow, sn_shard_subscriber_of(s, f), now_ns, &e);
 	e.type = SN_EVENT_DESTROY;
 	e.reason = (uint8_t)reason;
 	sn_intent_begin(w, SN_INTENT_CLOSE, flow, atomic_load_explicit(&f->gen, memory_order_relaxed));

@@ -106,6 +106,7 @@ struct sn_open {
 	uint16_t pool;      /* from inside: where a new subscriber's address is from */
 	uint32_t bytes;     /* IP length of the first packet */
 	uint64_t now_ns;
+	const struct sn_foresight *seen; /* from inside: what was foreseen of it, or NULL */
 };
 
 /*

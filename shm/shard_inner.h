@@ -101,11 +101,15 @@ static inline bool sn_same_inside(const struct sn_flow *a, const struct sn_flow 
 /* The subscriber of a live flow, SN_NONE if it is gone (a flow from outside that is passed does not keep it). */
 uint32_t sn_shard_subscriber_of(const struct sn_shard *s, const struct sn_flow *f);
 
+/* sn_shard_find_binding() of a live subscriber, by the hash. */
+uint32_t sn_shard_find_binding_at(const struct sn_shard *s, uint64_t hash, uint32_t subscriber, uint8_t proto,
+				  uint16_t inside_port_be16);
+
 /* Publishes the event as the commit of the open change, and clears the slot. */
 void sn_shard_commit(struct sn_shard *s, const struct sn_event *e);
 
-/* An event about a live flow, all but type, change and reason. */
-struct sn_event sn_shard_event(const struct sn_shard *s, uint32_t flow, uint64_t now_ns);
+/* An event about a live flow, all but type, change and reason. subscriber: the flow's, SN_NONE if it is gone. */
+void sn_shard_event(const struct sn_shard *s, uint32_t flow, uint32_t subscriber, uint64_t now_ns, struct sn_event *ret);
 
 /* Fills and publishes the audit record reserved in slot, as the commit of the open change; the slot is cleared. */
 void sn_shard_audit(struct sn_shard *s, struct sn_audit *slot, enum sn_audit_type type, uint32_t subscriber,

@@ -20,6 +20,8 @@ struct opening {
 	uint32_t binding; /* SN_NONE for pass */
 	bool fresh;       /* the binding is made by this opening */
 	uint16_t tokens;  /* of the subscriber's rate, now */
+	uint64_t hash_in;      /* of the flow's key seen from inside */
+	uint64_t hash_binding; /* of the binding's, from inside */
 };
 
 static bool from_outside(const struct opening *q)
@@ -80,9 +82,20 @@ fail:
 	return SN_NONE;
 }
 
+/* The subscriber that was foreseen, if it is the right one. */
+static uint32_t foreseen_subscriber(const struct sn_shard *s, const struct opening *q)
+{
+	const struct sn_flow *f = &q->o->flow;
+	const struct sn_subscriber *u = q->o->seen ? sn_subscriber_at(s, q->o->seen->subscriber) : NULL;
+
+	return u != NULL && u->inside_be32 == f->inside_be32 && u->realm == f->realm ? q->o->seen->subscriber : SN_NONE;
+}
+
 static enum sn_verdict find_subscriber(struct sn_shard *s, struct opening *q)
 {
-	q->subscriber = sn_shard_find_subscriber(s, q->o->flow.realm, q->o->flow.inside_be32);
+	q->subscriber = foreseen_subscriber(s, q);
+	if (q->subscriber == SN_NONE)
+		q->subscriber = sn_shard_find_subscriber(s, q->o->flow.realm, q->o->flow.inside_be32);
 	if (q->subscriber == SN_NONE && from_outside(q) && !passes(q))
 		return SN_V_NO_BINDING;
 	if (q->subscriber == SN_NONE)
@@ -158,7 +171,10 @@ static enum sn_verdict find_binding(const struct sn_shard *s, struct opening *q)
 		return SN_V_BAD_PROTOCOL;
 	if (from_outside(q))
 		return check_given(s, q);
-	q->binding = sn_shard_find_binding(s, q->subscriber, f->proto, f->inside_port_be16);
+	q->hash_binding = q->o->seen ? q->o->seen->binding_hash
+				     : sn_hash_binding(&s->region->hdr->key, f->realm, f->proto, f->inside_be32,
+						       f->inside_port_be16);
+	q->binding = sn_shard_find_binding_at(s, q->hash_binding, q->subscriber, f->proto, f->inside_port_be16);
 	q->fresh = q->binding == SN_NONE;
 	return q->fresh ? check_new_binding(q) : SN_V_FORWARD;
 }
@@ -172,7 +188,9 @@ static bool address_is_active(const struct sn_shard *s, uint32_t address)
 static uint32_t bind_somewhere(struct sn_shard *s, const struct opening *q, uint32_t binding, uint16_t *ret_place)
 {
 	const struct sn_flow *f = &q->o->flow;
-	uint64_t start = sn_hash_port(&s->region->hdr->key, f->realm, f->inside_be32, f->proto, f->inside_port_be16);
+	uint64_t start = q->o->seen ? q->o->seen->port_start
+				    : sn_hash_port(&s->region->hdr->key, f->realm, f->inside_be32, f->proto,
+						   f->inside_port_be16);
 	uint32_t block = q->u->first_block;
 
 	for (uint32_t i = 0; i < q->u->blocks && sn_block_is_ours(s, block, q->subscriber); i++) {
@@ -215,7 +233,7 @@ static enum sn_verdict make_binding(struct sn_shard *s, struct opening *q)
 	if (block == SN_NONE)
 		return SN_V_NO_PORT;
 	fill_binding(s, q, b, block, place);
-	if (sn_index_add(&s->binding_index, w, sn_binding_hash_of(s, q->u, b), n) != 0)
+	if (sn_index_add(&s->binding_index, w, q->hash_binding, n) != 0)
 		return SN_V_TABLE_FULL;
 	sn_intent_put32(w, ports, *ports + 1);
 	sn_intent_put32_release(w, &b->gen, sn_gen_born(&b->gen));
@@ -345,7 +363,7 @@ static uint32_t make_flow(struct sn_shard *s, const struct opening *q)
 	w->intent->record = n;
 	w->intent->gen = atomic_load_explicit(&f->gen, memory_order_relaxed);
 	fill_flow(s, q, f);
-	if (sn_index_add(&s->flow_index, w, sn_flow_hash_in(s, f), n) != 0 ||
+	if (sn_index_add(&s->flow_index, w, q->hash_in, n) != 0 ||
 	    sn_index_add(&s->flow_index, w, sn_flow_hash_out(s, f), n) != 0)
 		return SN_NONE;
 	return n;
@@ -393,7 +411,7 @@ static enum sn_verdict open_flow(struct sn_shard *s, struct opening *q, uint32_t
 	count_flow(s, q);
 	gen = &s->region->flows[flow].gen;
 	sn_intent_put32_release(w, gen, sn_gen_born(gen));
-	e = sn_shard_event(s, flow, q->o->now_ns);
+	sn_shard_event(s, flow, q->subscriber, q->o->now_ns, &e);
 	e.type = SN_EVENT_NEW;
 	sn_shard_commit(s, &e);
 	*ret_flow = flow;
@@ -404,19 +422,19 @@ fail:
 }
 
 /* A flow past its timeout that has not been swept, or one that the caller gives up by opening it anew, makes way. */
-static void clear_the_way(struct sn_shard *s, const struct sn_open *o)
+static void clear_the_way(struct sn_shard *s, const struct opening *q)
 {
-	uint32_t now_ds = sn_clock_ds(o->now_ns);
+	const struct sn_open *o = q->o;
 	struct sn_index_walk walk;
 	uint32_t n;
 
-	sn_index_walk(&s->flow_index, sn_flow_hash_in(s, &o->flow), &walk);
+	sn_index_walk(&s->flow_index, q->hash_in, &walk);
 	while ((n = sn_index_next(&s->flow_index, &walk)) != SN_NONE) {
 		const struct sn_flow *f = sn_flow_at(s, n);
 
 		if (f == NULL || !sn_same_inside(f, &o->flow))
 			continue;
-		sn_shard_close(s, n, sn_clock_due(f->expires_ds, now_ds) ? SN_REASON_EXPIRED : SN_REASON_REOPENED,
+		sn_shard_close(s, n, sn_clock_due(f->expires_ds, q->now_ds) ? SN_REASON_EXPIRED : SN_REASON_REOPENED,
 			       o->policy, o->now_ns);
 		return;
 	}
@@ -452,10 +470,11 @@ enum sn_verdict sn_shard_open(struct sn_shard *s, const struct sn_open *o, uint3
 		.limits = &o->policy->limits,
 		.now_ds = sn_clock_ds(o->now_ns),
 		.binding = SN_NONE,
+		.hash_in = sn_flow_hash_in(s, &o->flow),
 	};
 	enum sn_verdict v;
 
-	clear_the_way(s, o);
+	clear_the_way(s, &q);
 	v = try_open(s, &q, ret_flow);
 	if (v != SN_V_FORWARD)
 		count_refusal(s, q.u);

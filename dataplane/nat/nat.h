@@ -32,6 +32,7 @@ struct sn_hop {
 };
 
 #define SN_HOPS 64
+#define SN_NAT_BURST 64 /* jobs of a burst at most */
 #define SN_IDENTS 1024 /* counters of IP identifications, power of two */
 
 struct sn_nat {
@@ -46,6 +47,7 @@ struct sn_nat {
 	uint32_t now_ds;
 	uint32_t route_gen;
 	uint64_t hops_generation;       /* of the policy that hops[] are of */
+	struct sn_foresight seen[SN_NAT_BURST]; /* what was foreseen in this burst */
 	struct sn_hop hops[SN_HOPS];    /* by the low bits of the neighbour's number */
 	uint16_t idents[2][SN_IDENTS]; /* next IP identification, of whole packets and of fragments: ident.c */
 };
@@ -63,6 +65,7 @@ struct sn_job {
 	uint32_t shard;       /* that decides */
 	uint32_t block;       /* from outside, to a pool address: the block of the port, SN_NONE for pass-through */
 	uint32_t flow;        /* probably its flow's number: not compared yet; SN_NONE */
+	const struct sn_foresight *seen; /* what was foreseen of its opening, NULL */
 	uint64_t hash;        /* of its key in that shard's flow index */
 	/* The ends as its key has them; of an ICMP error, those of the packet that it quotes. Ports as in struct sn_flow. */
 	uint32_t inside_be32, remote_be32, public_be32;
@@ -94,7 +97,7 @@ bool sn_nat_mine(const struct sn_nat *nat, uint32_t shard, uint32_t *ret_worker)
  * says which take part (SN_V_FORWARD) and becomes what steer says, or SN_V_TO_OWNER where the shard is not this worker's. Afterwards
  * translate finds the lines that it reads near; nothing is decided yet, as packets of one burst may be of one flow.
  */
-void sn_nat_steer_burst(const struct sn_nat *nat, struct sn_job *jobs, uint32_t n);
+void sn_nat_steer_burst(struct sn_nat *nat, struct sn_job *jobs, uint32_t n);
 
 /*
  * Decides, tracks and rewrites; the shard must be mine. SN_V_FORWARD: send it to the next hop in the job. SN_V_TO_OWNER: a

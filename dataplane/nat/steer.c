@@ -2,7 +2,6 @@
  * steer.c: which shard a packet belongs to, and its key there (DESIGN.md section 1, the table). Called once per packet,
  * and again for a hairpinned one.
  */
-#include "io/io.h"
 #include "nat/nat.h"
 
 #include <string.h>
@@ -107,6 +106,7 @@ static enum sn_verdict aim_outside(const struct sn_nat *nat, struct sn_job *job)
 static enum sn_verdict aim(const struct sn_nat *nat, struct sn_job *job)
 {
 	job->flow = SN_NONE;
+	job->seen = NULL;
 	return job->from_inside ? aim_inside(nat, job) : aim_outside(nat, job);
 }
 
@@ -177,21 +177,6 @@ static bool find_one(const struct sn_nat *nat, struct sn_job *job)
 
 /* --- what may open flows --- */
 
-/* The packets of a burst that no flow was found for: number of the job, and what its shard foresees. */
-struct strangers {
-	uint32_t n;
-	uint8_t job[SN_BURST];
-	struct sn_foresight f[SN_BURST];
-};
-
-static void gather(const struct sn_job *jobs, uint32_t n, struct strangers *st)
-{
-	st->n = 0;
-	for (uint32_t i = 0; i < n; i++)
-		if (SN_UNLIKELY(jobs[i].flow == SN_NONE && jobs[i].verdict == SN_V_FORWARD))
-			st->job[st->n++] = (uint8_t)i;
-}
-
 static struct sn_foresight foresight_of(const struct sn_job *job)
 {
 	return (struct sn_foresight){ .inside_be32 = job->inside_be32, .remote_be32 = job->remote_be32,
@@ -208,10 +193,11 @@ static const uint32_t *map_word(const struct sn_nat *nat, const struct sn_job *j
 	return &sn_ports_map(&nat->ports, job->block, sn_l4_of(job->proto))[place];
 }
 
-static void first_step(const struct sn_nat *nat, const struct sn_job *job, struct sn_foresight *f, uint32_t ahead)
+static void first_step(const struct sn_nat *nat, struct sn_job *job, struct sn_foresight *f, uint32_t ahead)
 {
 	if (job->from_inside) {
 		*f = foresight_of(job);
+		job->seen = f;
 		sn_shard_foresee_keys(&nat->shards[job->shard], f, ahead);
 	} else if (job->block != SN_NONE) {
 		__builtin_prefetch(map_word(nat, job));
@@ -244,36 +230,37 @@ static void fourth_step(const struct sn_nat *nat, const struct sn_job *job, cons
 		sn_shard_foresee_port(&nat->shards[job->shard], f);
 }
 
-/* An ICMP error opens nothing, and what is not tracked by port has no map word. */
-static bool may_open(const struct sn_job *job)
+/* No flow was found for it, and it may open one: an ICMP error does not, and what has no port has no map word. */
+static bool is_stranger(const struct sn_job *job)
 {
-	return job->packet.kind != SN_PKT_ICMP_ERROR && sn_l4_of(job->proto) != SN_L4_COUNT;
+	return job->flow == SN_NONE && job->verdict == SN_V_FORWARD && job->packet.kind != SN_PKT_ICMP_ERROR &&
+	       sn_l4_of(job->proto) != SN_L4_COUNT;
 }
 
-static void foresee(const struct sn_nat *nat, struct sn_job *jobs, uint32_t n)
+static void foresee(struct sn_nat *nat, struct sn_job *jobs, uint32_t n)
 {
 	uint8_t ahead[SN_SHARDS_MAX] = { 0 };
-	struct strangers st;
+	uint8_t who[SN_NAT_BURST];
+	uint32_t count = 0;
 
-	gather(jobs, n, &st);
-	for (uint32_t i = 0; i < st.n; i++)
-		if (may_open(&jobs[st.job[i]]))
-			first_step(nat, &jobs[st.job[i]], &st.f[i], ahead[jobs[st.job[i]].shard]++);
-	for (uint32_t i = 0; i < st.n; i++)
-		if (may_open(&jobs[st.job[i]]))
-			second_step(nat, &jobs[st.job[i]], &st.f[i]);
-	for (uint32_t i = 0; i < st.n; i++)
-		if (may_open(&jobs[st.job[i]]))
-			third_step(nat, &jobs[st.job[i]], &st.f[i]);
-	for (uint32_t i = 0; i < st.n; i++)
-		if (may_open(&jobs[st.job[i]]))
-			fourth_step(nat, &jobs[st.job[i]], &st.f[i]);
+	for (uint32_t i = 0; i < n; i++)
+		if (is_stranger(&jobs[i]))
+			who[count++] = (uint8_t)i;
+	for (uint32_t i = 0; i < count; i++)
+		first_step(nat, &jobs[who[i]], &nat->seen[i], ahead[jobs[who[i]].shard]++);
+	for (uint32_t i = 0; i < count; i++)
+		second_step(nat, &jobs[who[i]], &nat->seen[i]);
+	for (uint32_t i = 0; i < count; i++)
+		third_step(nat, &jobs[who[i]], &nat->seen[i]);
+	for (uint32_t i = 0; i < count; i++)
+		fourth_step(nat, &jobs[who[i]], &nat->seen[i]);
 }
 
-void sn_nat_steer_burst(const struct sn_nat *nat, struct sn_job *jobs, uint32_t n)
+void sn_nat_steer_burst(struct sn_nat *nat, struct sn_job *jobs, uint32_t n)
 {
 	bool strangers = false;
 
+	SN_ASSERT(n <= SN_NAT_BURST);
 	for (uint32_t i = 0; i < n; i++)
 		if (jobs[i].verdict == SN_V_FORWARD)
 			jobs[i].verdict = (uint8_t)aim(nat, &jobs[i]);

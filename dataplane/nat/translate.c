@@ -226,6 +226,7 @@ static enum sn_verdict open_and_rewrite(struct sn_nat *nat, struct sn_job *job, 
 	o->policy = nat->policy;
 	o->bytes = job->packet.ip.len_b;
 	o->now_ns = nat->now_ns;
+	o->seen = job->seen;
 	v = sn_shard_open(s, o, &number);
 	if (v != SN_V_FORWARD)
 		return refuse(job, v);
