@@ -21,12 +21,18 @@ WINDOWS = (0, 1, 1000, 64000, 64000, 64000, 65535)
 OFFSETS = (-66001, -66000, -64001, -1000, -1, 1, 100, 1000, 63999, 64000, 64001, 128000, 500000, 1 << 31, 1 - (1 << 31))
 
 
+def edge(rng):
+    """An offset that is just inside or just outside what some window, scaled or not, allows."""
+    n = rng.choice(WINDOWS) << rng.choice((0, 0, 0, 2, 7, 14))
+    return rng.choice((n, -n)) + rng.choice((-2, -1, 0, 1, 2)) - rng.choice((0, 0, rng.randrange(1400)))
+
+
 def sequence(rng, key, wild):
     if rng.random() > wild:
         return ""
     if rng.random() < 0.15:
         return f" {key}={rng.choice((0, 1, 1, 2, (1 << 32) - 1))}"
-    n = rng.choice(OFFSETS)
+    n = rng.choice(OFFSETS) if rng.random() < 0.6 else edge(rng)
     return f" {key}={'-' if n < 0 else '+'}{abs(n)}"
 
 
@@ -39,7 +45,7 @@ def segment(rng, wild):
     flags = rng.choice(IMPOSSIBLE) if rng.random() < 0.02 else rng.choice(FLAGS)
     text = f"{rng.choice('><')} {flags}"
     if "A" in flags and "S" not in flags and "R" not in flags and rng.random() < 0.5:
-        text += f" len={rng.randrange(1, 1400)}"
+        text += f" len={rng.randrange(1, 1300)}"
     if "S" in flags:
         text += rng.choice(OPTIONS[1:])
         if rng.random() < 0.5:

@@ -34,6 +34,7 @@
 #define MARKER_PORT 9
 #define MARKER_AGAIN_MS 300
 #define MARKER_TRIES 40
+#define SEND_TRIES 1000
 
 struct gateway {
 	int fd[2]; /* by enum side */
@@ -81,8 +82,8 @@ static void send_frame(int gateway, enum side side, uint8_t *frame, uint32_t len
 
 	memcpy(frame, macs[side], 12);
 	put16(frame + 12, 0x0800);
-	while (send(gateways[gateway].fd[side], frame, len_b, 0) < 0)
-		if (errno != EINTR && errno != ENOBUFS)
+	for (int try = 0; send(gateways[gateway].fd[side], frame, len_b, 0) < 0; try++)
+		if (errno != EINTR && (errno != ENOBUFS || try == SEND_TRIES))
 			die("send");
 }
 

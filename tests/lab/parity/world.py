@@ -112,6 +112,7 @@ class World(Lab):
                 end=${{gw:0:1}}; [ $gw = cgn ] && end=n
                 link $gw gi 10.9.0.1/24 10.9.0.2 ${{end}}a 1 b
                 link $gw go 198.51.100.1/24 198.51.100.2 ${{end}}b 2 c
+                ip -n {self.name}-$gw link set go mtu 1400
                 ip -n {self.name}-$gw route add 100.64.0.0/10 via 10.9.0.2
                 ip -n {self.name}-$gw route add default via 198.51.100.2
                 at $gw sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.gi.rp_filter=0 \
