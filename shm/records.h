@@ -12,6 +12,9 @@
 /*
  * A binding: inside (address, port) <-> public (address, port) of one protocol, RFC 4787's mapping. It has no timer: it
  * lives while a flow holds it. Its public address is the block's. Its realm and inside address are the subscriber's.
+ *
+ * Strangers do not keep it (RFC 4787 REQ-6): once no flow from inside holds it and used_until is over, no flow opens from outside
+ * any more, and it goes with the last one.
  */
 struct sn_binding {
 	_Atomic uint32_t gen;
@@ -22,10 +25,24 @@ struct sn_binding {
 	uint16_t public_port_be16;
 	uint16_t outside_flows;    /* of flows: opened from outside */
 	uint8_t proto;
-	uint8_t flags;
+	uint8_t used_until;        /* outbound packets of flows that are gone, or were opened from outside: sn_binding_time() */
 } SN_ALIGNED(8);
 
 static_assert(sizeof(struct sn_binding) == 24, "bindings are many");
+
+#define SN_BINDING_UNIT_DS 256
+#define SN_BINDING_MOST_DS 32000
+
+/* A time at most SN_BINDING_MOST_DS away, rounded up to 25.6 s, in a byte that goes round. */
+static inline uint8_t sn_binding_time(uint32_t ds)
+{
+	return (uint8_t)((ds + SN_BINDING_UNIT_DS - 1) / SN_BINDING_UNIT_DS);
+}
+
+static inline bool sn_binding_in_use(const struct sn_binding *b, uint32_t now_ds)
+{
+	return (int8_t)(b->used_until - now_ds / SN_BINDING_UNIT_DS) > 0;
+}
 
 struct sn_subscriber {
 	_Atomic uint32_t gen;

@@ -208,6 +208,7 @@ static void drop_binding(struct sn_shard *s, struct sn_binding *b, uint32_t numb
 /* A flow lets its binding go. */
 static void let_go(struct sn_shard *s, const struct sn_flow *f, uint32_t hold_ds, uint32_t now_ds)
 {
+	int32_t left_ds = (int32_t)(atomic_load_explicit(&f->expires_ds, memory_order_relaxed) - now_ds);
 	struct sn_binding *b = sn_binding_at(s, f->binding);
 
 	if (b == NULL)
@@ -217,7 +218,9 @@ static void let_go(struct sn_shard *s, const struct sn_flow *f, uint32_t hold_ds
 		return;
 	}
 	sn_intent_put32(&s->writer, &b->flows, b->flows - 1);
-	if ((f->flags & SN_FLOW_FROM_OUTSIDE) && b->outside_flows > 0)
+	if (!(f->flags & SN_FLOW_FROM_OUTSIDE))
+		sn_shard_use_binding(s, f, now_ds, left_ds > 0 ? (uint32_t)left_ds : 0);
+	else if (b->outside_flows > 0)
 		sn_intent_put16(&s->writer, &b->outside_flows, (uint16_t)(b->outside_flows - 1));
 }
 

@@ -121,6 +121,19 @@ enum sn_verdict sn_shard_open(struct sn_shard *s, const struct sn_open *o, uint3
 /* Closes a flow: out of the indexes, the binding let go (its port into hold-down if it was the last), DESTROY published. */
 void sn_shard_close(struct sn_shard *s, uint32_t flow, enum sn_reason reason, const struct sn_policy *policy, uint64_t now_ns);
 
+/* An outbound packet of a flow, or a flow that is closed: strangers may open flows through its binding for so long at least. */
+static inline void sn_shard_use_binding(struct sn_shard *s, const struct sn_flow *f, uint32_t now_ds, uint32_t for_ds)
+{
+	uint8_t until = sn_binding_time(now_ds + SN_MIN(for_ds, (uint32_t)SN_BINDING_MOST_DS));
+	struct sn_binding *b;
+
+	if (f->binding >= s->region->binding_count)
+		return;
+	b = &s->region->bindings[f->binding];
+	if ((int8_t)(until - b->used_until) > 0)
+		__atomic_store_n(&b->used_until, until, __ATOMIC_RELAXED);
+}
+
 /* Publishes an UPDATE of a live flow. change: enum sn_change bits. */
 void sn_shard_update(struct sn_shard *s, uint32_t flow, uint8_t change, uint64_t now_ns);
 

@@ -154,6 +154,8 @@ static enum sn_verdict check_given(const struct sn_shard *s, struct opening *q)
 	if (b == NULL || b->subscriber != q->subscriber || b->proto != q->o->flow.proto ||
 	    b->inside_port_be16 != q->o->flow.inside_port_be16)
 		return SN_V_NO_BINDING;
+	if (b->flows <= b->outside_flows && !q->o->policy->inbound_refresh && !sn_binding_in_use(b, q->now_ds))
+		return SN_V_NO_BINDING;
 	if (b->outside_flows == UINT16_MAX ||
 	    (q->limits->outside_flows != 0 && b->outside_flows >= q->limits->outside_flows))
 		return SN_V_BINDING_FLOWS;
@@ -211,6 +213,7 @@ static void fill_binding(struct sn_shard *s, const struct opening *q, struct sn_
 		.inside_port_be16 = q->o->flow.inside_port_be16,
 		.public_port_be16 = htons((uint16_t)(sn_ports_first_port(&s->ports, block) + place)),
 		.proto = q->o->flow.proto,
+		.used_until = sn_binding_time(q->now_ds),
 	};
 
 	atomic_init(&fresh.gen, atomic_load_explicit(&b->gen, memory_order_relaxed));

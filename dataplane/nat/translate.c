@@ -326,8 +326,11 @@ static enum sn_verdict flow_packet(struct sn_nat *nat, struct sn_job *job, uint3
 		return v;
 	t = sn_track_packet(f, dir, &job->packet, nat->policy, nat->now_ds);
 	/* The record follows what track says whatever becomes of the packet. */
-	if (t.timeout_ds)
+	if (t.timeout_ds) {
 		atomic_store_explicit(&f->expires_ds, nat->now_ds + t.timeout_ds, memory_order_relaxed);
+		if (SN_UNLIKELY((f->flags & SN_FLOW_FROM_OUTSIDE) && dir == SN_DIR_REPLY))
+			sn_shard_use_binding(s, f, nat->now_ds, t.timeout_ds);
+	}
 	if (t.outcome == SN_TRACK_ACCEPT || t.outcome == SN_TRACK_DESTROY)
 		sn_flow_account(f, dir, job->packet.ip.len_b);
 	if (t.change)

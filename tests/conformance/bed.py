@@ -119,6 +119,15 @@ class Bed:
             return status["verdicts"] if sum(status["verdicts"].values()) == taken else None
         return wait_for(settled, 5, 0.1)
 
+    def swept(self):
+        """Waits until the flows that are over have been removed from the table."""
+        def counts():
+            shards = self.lab.status()["shards"]
+            return sum(s["flows"] for s in shards)
+        def listed():
+            return int(self.lab.cli("flows", "-C").stdout or 0)
+        return wait_for(lambda: counts() == listed(), 5, 0.1)
+
     # --- packets ---
 
     def port(self):

@@ -82,8 +82,7 @@ def timer_set(bed):
     return "udp: 130 gives 130 s; the default is 300 s (req-5)"
 
 
-@row("rfc4787-req-6", "MUST", "outbound packets refresh; inbound ones of a stranger do not",
-     gap="a binding lives while strangers open flows through it")
+@row("rfc4787-req-6", "MUST", "outbound packets refresh; inbound ones of a stranger do not")
 def refresh(bed):
     port = bed.port()
     first = bed.map("udp", "100.65.1.3", port)
@@ -93,10 +92,24 @@ def refresh(bed):
     expect(bed.reaches("udp", first, "198.18.9.9"), "a stranger does not get in")
     for _ in range(3):
         bed.advance(99)
-        bed.reaches("udp", first, "198.18.9.9")
+        expect(bed.reaches("udp", first, "198.18.9.9"), "the mapping closed too early")
     bed.advance(5)
+    bed.swept()
     expect(not bed.reaches("udp", first, "198.18.9.9"), "a stranger kept the mapping open")
     return "kept over 600 s by a packet each 100 s; a stranger's packets each 99 s did not keep it"
+
+
+@row("rfc4787-req-6b", "MUST", "outbound packets to strangers keep a mapping, and it stays open to others")
+def refresh_by_replies(bed):
+    sub, port = "100.65.1.33", bed.port()
+    end = bed.map("udp", sub, port)
+    expect(bed.reaches("udp", end, "198.18.9.9"), "a stranger does not get in")
+    for _ in range(4):
+        bed.advance(100)
+        expect(bed.out_one(udp(sub, port, "198.18.9.9", 5000)), "no answer to the stranger")
+    bed.swept()
+    expect(bed.reaches("udp", end, "198.18.9.10"), "closed to others though it is in use")
+    return "400 s of answers to one stranger: another one gets in"
 
 
 @row("rfc4787-req-7", "MUST", "works with overlapping inside and outside addresses")

@@ -62,7 +62,7 @@ def rate(bed):
     v = bed.verdicts()["quota-rate"]
     seen, _ = bed.out(*[udp("100.65.4.7", 7000, f"198.18.3.{i % 250}", 5000 + i // 250) for i in range(600)])
     refused = bed.verdicts()["quota-rate"] - v
-    expect(len(seen) < 300 and len(seen) + refused == 600, f"{len(seen)} passed, {refused} refused")
+    expect(len(seen) < 500 and len(seen) + refused == 600, f"{len(seen)} passed, {refused} refused")
     expect(bed.out_one(udp("100.65.4.8", 7000)), "another subscriber suffers")
     return f"600 new flows at once with flow-rate: 100: {len(seen)} passed, {refused} quota-rate; others unaffected"
 

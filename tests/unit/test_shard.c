@@ -234,6 +234,28 @@ Test(shard, flows_from_outside_have_their_own_limit_and_leave_the_quota_alone)
 	cr_expect_eq(u->ports[SN_L4_UDP], 1, "flows from outside hold the binding");
 }
 
+Test(shard, strangers_alone_do_not_keep_a_binding)
+{
+	uint32_t first, second, flow;
+	struct sn_shard *s = world_shard(&w, 1);
+	struct sn_open o;
+
+	cr_assert_eq(open_from(1, UDP, 5000, 7, &first), SN_V_FORWARD);
+	o = world_open_outside(&w, 1, UDP, 5000, 100, flow_of(first)->binding);
+	cr_assert_eq(sn_shard_open(s, &o, &second), SN_V_FORWARD);
+	sn_shard_close(s, first, SN_REASON_EXPIRED, &w.policy, WORLD_NOW_NS + 300000000000ull);
+	o = world_open_outside(&w, 1, UDP, 5000, 101, flow_of(second)->binding);
+	o.now_ns = WORLD_NOW_NS + 330000000000ull;
+	cr_expect_eq(sn_shard_open(s, &o, &flow), SN_V_NO_BINDING);
+	sn_shard_use_binding(s, flow_of(second), sn_clock_ds(o.now_ns), 3000);
+	cr_expect_eq(sn_shard_open(s, &o, &flow), SN_V_FORWARD, "the subscriber answered");
+	o = world_open_outside(&w, 1, UDP, 5000, 102, flow_of(second)->binding);
+	o.now_ns = WORLD_NOW_NS + 660000000000ull;
+	cr_expect_eq(sn_shard_open(s, &o, &flow), SN_V_NO_BINDING);
+	w.policy.inbound_refresh = 1;
+	cr_expect_eq(sn_shard_open(s, &o, &flow), SN_V_FORWARD, "the netfilter profile");
+}
+
 Test(shard, a_flow_from_outside_needs_the_binding_that_it_names)
 {
 	struct sn_open o;
