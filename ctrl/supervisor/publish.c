@@ -37,9 +37,15 @@ int sn_publish_fresh(struct sn_supervisor *s)
 	return publish_addresses(s);
 }
 
+/* Workers can write to the region: what stands there may be anything. */
+static uint32_t local_count(const struct sn_policy *p)
+{
+	return SN_MIN(p->local_count, (uint32_t)SN_LOCAL_MAX);
+}
+
 static bool has_address(const struct sn_policy *p, uint32_t addr_be32)
 {
-	for (uint32_t i = 0; i < p->local_count; i++)
+	for (uint32_t i = 0; i < local_count(p); i++)
 		if (p->local_be32[i] == addr_be32)
 			return true;
 	return false;
@@ -48,9 +54,9 @@ static bool has_address(const struct sn_policy *p, uint32_t addr_be32)
 /* New addresses first: one that moves between interfaces is never missing. */
 static void publish_local(struct sn_supervisor *s, const struct sn_policy *old, const struct sn_policy *new)
 {
-	for (uint32_t i = 0; i < new->local_count; i++)
+	for (uint32_t i = 0; i < local_count(new); i++)
 		sn_xdp_add_local(&s->xdp, new->local_be32[i]);
-	for (uint32_t i = 0; i < old->local_count; i++)
+	for (uint32_t i = 0; i < local_count(old); i++)
 		if (!has_address(new, old->local_be32[i]))
 			sn_xdp_del_local(&s->xdp, old->local_be32[i]);
 }

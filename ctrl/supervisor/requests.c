@@ -57,11 +57,12 @@ void sn_requests_accept(struct sn_supervisor *s)
 
 static bool ours(const struct sn_supervisor *s, uint32_t ifindex)
 {
-	const struct sn_policy *p = sn_policy_active(s->memory.region.policy);
+	for (uint32_t i = 0; i < s->config.interface_count; i++) {
+		const struct sn_link *l = sn_links_find(&s->links, s->config.interfaces[i].name);
 
-	for (uint32_t i = 0; i < p->interface_count; i++)
-		if (p->interfaces[i].ifindex == ifindex)
+		if (l && l->ifindex == ifindex)
 			return true;
+	}
 	return false;
 }
 

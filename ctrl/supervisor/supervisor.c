@@ -58,11 +58,10 @@ static bool on_signal(struct sn_supervisor *s)
 
 static void say_gone(const struct sn_supervisor *s)
 {
-	const struct sn_policy *p = sn_policy_active(s->memory.region.policy);
-
-	for (uint32_t i = 0; i < p->interface_count; i++)
-		if (!p->interfaces[i].ifindex)
-			sn_say("interface %s is gone: start the node again when it is back", p->interfaces[i].name);
+	for (uint32_t i = 0; i < s->config.interface_count; i++)
+		if (!sn_links_find(&s->links, s->config.interfaces[i].name))
+			sn_say("interface %s is gone: its packets are not taken any more, even when it is back, until the node is "
+			       "stopped and started again", s->config.interfaces[i].name);
 }
 
 static void on_change(struct sn_supervisor *s)
