@@ -10,10 +10,10 @@ TICK_NS = 1e9 / os.sysconf("SC_CLK_TCK")
 class Trial:
     """What one run of the generator showed."""
 
-    def __init__(self, words, cpu):
+    def __init__(self, words, cpu, workers_ns):
         self.sent, self.ns, self.seen = int(words["sent"]), int(words["ns"]), int(words["seen"])
         self.bytes, self.p50_ns, self.p99_ns = int(words["bytes"]), int(words["p50"]), int(words["p99"])
-        self.cpu = cpu
+        self.cpu, self.workers_ns, self.ran_ns = cpu, workers_ns, int(words["ran"])
         self.offered = self.sent * 1e9 / self.ns
         self.received = self.seen * 1e9 / self.ns
         self.loss = 1 - self.seen / self.sent if self.sent else 1.0
@@ -21,6 +21,20 @@ class Trial:
     @property
     def clean(self):
         return self.loss <= LOSS
+
+
+def processor_time(t, base, queues):
+    """
+    Of a trial, in ns per packet: (processes, softirqs) of the gateway. base is a trial at the same rate without one:
+    what generator and sink take is in both. What a process ran has the softirqs in it that ran on top of it. With one queue
+    the generator fills core 0, and the workers are alone on core 1; with two, the generators' time tells what ran on top.
+    """
+    softirqs, sink = (sum(softirq for _, softirq in each.cpu) * TICK_NS / each.seen for each in (t, base))
+    if queues == 1:
+        processes = (t.workers_ns - t.cpu[1][1] * TICK_NS) / t.seen
+    else:
+        processes = (t.workers_ns + t.ran_ns) / t.seen - base.ran_ns / base.seen - (softirqs - sink)
+    return max(processes, 0.0), max(softirqs - sink, 0.0)
 
 
 def cpu_ticks():
@@ -86,10 +100,11 @@ class Traffic:
         if stamp:
             batch = 8
         generators = [word for cpu in range(gateway.queues) for word in (cpu, gateway.in_port, gateway.in_mac)]
-        before = cpu_ticks()
+        before, ran_ns = cpu_ticks(), gateway.runtime_ns()
         words = self.ask("send", gateway.in_ns, pace, load.kind, load.flows, batch, max(int(rate), 1000), ms,
                          15 if stamp else 0xffffffff, *generators)
-        return Trial(words, [(a - c, b - d) for (a, b), (c, d) in zip(cpu_ticks(), before)])
+        return Trial(words, [(a - c, b - d) for (a, b), (c, d) in zip(cpu_ticks(), before)],
+                     gateway.runtime_ns() - ran_ns)
 
 
 def trial(traffic, gateway, load, rate, ms):
