@@ -1,6 +1,7 @@
 /* neighbours.c: requests in, the kernel's answers out to the region. Caller: control's loop. */
 #include <arpa/inet.h>
 #include <linux/neighbour.h>
+#include <string.h>
 
 #include "neighbours.h"
 
@@ -172,6 +173,24 @@ void sn_neighbours_heard(void *ctx, const struct sn_netlink_neighbour *k)
 		heard_unusable(n, (uint16_t)index, k);
 }
 
+/* A TUN device has no MAC addresses: whatever is behind it is resolved. */
+static bool is_resolved_by_nature(const struct sn_neighbours *n, uint32_t interface)
+{
+	const struct sn_interface *i = &sn_policy_active(n->region->policy)->interfaces[interface];
+
+	return i->ifindex != 0 && !memcmp(i->mac, no_mac, sizeof(no_mac));
+}
+
+static void resolve_by_nature(struct sn_neighbours *n, uint16_t interface, uint32_t addr_be32)
+{
+	struct sn_neighbour_watch *w = publish(n, interface, addr_be32, SN_NB_RESOLVED, no_mac);
+
+	if (w == NULL)
+		return;
+	w->pending = false;
+	w->steady = true;
+}
+
 static void request(struct sn_neighbours *n, struct sn_request q)
 {
 	uint16_t number;
@@ -179,6 +198,10 @@ static void request(struct sn_neighbours *n, struct sn_request q)
 
 	if (q.interface >= n->links->count || !is_unicast(q.addr_be32)) {
 		n->refused++;
+		return;
+	}
+	if (is_resolved_by_nature(n, q.interface)) {
+		resolve_by_nature(n, (uint16_t)q.interface, q.addr_be32);
 		return;
 	}
 	number = sn_neighbour_find(n->region->routing, (uint16_t)q.interface, q.addr_be32);

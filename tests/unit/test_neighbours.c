@@ -300,3 +300,16 @@ Test(neighbours, a_scan_does_not_fill_the_table_for_ever)
 	expect(0, htonl(0x0a000000), SN_NB_FREE, NULL);
 	cr_assert_eq(neighbours.full, 0);
 }
+
+Test(neighbours, what_is_behind_a_device_without_macs_is_resolved)
+{
+	static const uint8_t none[6];
+
+	region.policy->copy[0].interfaces[1].ifindex = 12;
+	request(0, 1, HOST(7));
+	expect(1, HOST(7), SN_NB_RESOLVED, none);
+	pass_ms(60000);
+	work(1, HOST(7));
+	sn_neighbours_tick(&neighbours);
+	cr_assert_eq(asked, 0);
+}
