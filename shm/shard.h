@@ -92,6 +92,11 @@ void sn_shard_foresee_records(const struct sn_shard *s, struct sn_foresight *f);
 void sn_shard_foresee_block(const struct sn_shard *s, struct sn_foresight *f);
 void sn_shard_foresee_port(const struct sn_shard *s, const struct sn_foresight *f);
 
+/* The same for a flow that is to be closed, by its number, which may be anything: three steps. */
+void sn_shard_foresee_end(const struct sn_shard *s, uint32_t flow);
+void sn_shard_foresee_end_keys(const struct sn_shard *s, uint32_t flow, uint32_t ahead);
+void sn_shard_foresee_end_port(const struct sn_shard *s, uint32_t flow);
+
 /* --- changes --- */
 
 /* A flow to open. */

@@ -1,7 +1,7 @@
 /*
- * shard_foresee.c: brings near what openings will touch, all those of a burst at a time.
+ * shard_foresee.c: brings near what openings and ends of flows will touch, all those of a burst at a time.
  *
- * Callers: the worker that owns the shard, before sn_shard_open() or a look at a binding. Each step follows one more reference out of lines
+ * Callers: the worker that owns the shard, before sn_shard_open() and commands to close. Each step follows one more reference out of lines
  * that the step before has asked for. Nothing here decides or changes anything: a wrong guess costs a slow opening.
  */
 #include "shard.h"
@@ -27,16 +27,22 @@ static void fetch_lines(const void *at, size_t size_b)
 		__builtin_prefetch((const uint8_t *)at + i, 1);
 }
 
-static void fetch_new_records(const struct sn_shard *s, uint32_t ahead)
+static void fetch_event(const struct sn_shard *s, uint32_t ahead)
 {
 	uint64_t seq = atomic_load_explicit(&s->events.head->head, memory_order_relaxed) + 1 + ahead;
+
+	fetch_lines(&s->events.slots[seq & (s->events.slot_count - 1)], sizeof(struct sn_event));
+}
+
+static void fetch_new_records(const struct sn_shard *s, uint32_t ahead)
+{
 	uint32_t flow = next_number(&s->flows, ahead), binding = next_number(&s->bindings, ahead);
 
 	if (flow < s->region->flow_count)
 		fetch_lines(&s->region->flows[flow], sizeof(struct sn_flow));
 	if (binding < s->region->binding_count)
 		__builtin_prefetch(&s->region->bindings[binding], 1);
-	fetch_lines(&s->events.slots[seq & (s->events.slot_count - 1)], sizeof(struct sn_event));
+	fetch_event(s, ahead);
 }
 
 void sn_shard_foresee_keys(const struct sn_shard *s, struct sn_foresight *f, uint32_t ahead)
@@ -117,4 +123,48 @@ void sn_shard_foresee_port(const struct sn_shard *s, const struct sn_foresight *
 	sn_index_prefetch(&s->flow_index,
 			  sn_hash_flow_outside(&s->region->hdr->key, f->proto, f->remote_be32, f->remote_port_be16,
 					       public_be32, htons(port_of(s, f))));
+}
+
+/* --- ends --- */
+
+void sn_shard_foresee_end(const struct sn_shard *s, uint32_t flow)
+{
+	if (flow < s->region->flow_count)
+		fetch_lines(&s->region->flows[flow], sizeof(struct sn_flow));
+}
+
+void sn_shard_foresee_end_keys(const struct sn_shard *s, uint32_t flow, uint32_t ahead)
+{
+	const struct sn_flow *f = sn_flow_at(s, flow);
+
+	if (f == NULL)
+		return;
+	sn_index_prefetch(&s->flow_index, sn_flow_hash_in(s, f));
+	sn_index_prefetch(&s->flow_index, sn_flow_hash_out(s, f));
+	sn_index_prefetch(&s->binding_index, sn_hash_binding(&s->region->hdr->key, f->realm, f->proto, f->inside_be32,
+							     f->inside_port_be16));
+	if (f->binding < s->region->binding_count)
+		__builtin_prefetch(&s->region->bindings[f->binding], 1);
+	fetch_event(s, ahead);
+}
+
+void sn_shard_foresee_end_port(const struct sn_shard *s, uint32_t flow)
+{
+	const struct sn_flow *f = sn_flow_at(s, flow);
+	const struct sn_binding *b;
+	enum sn_l4 l4;
+	uint16_t place;
+
+	if (f == NULL || f->binding >= s->region->binding_count)
+		return;
+	b = &s->region->bindings[f->binding];
+	l4 = sn_l4_of(f->proto);
+	if (b->subscriber >= s->region->subscriber_count || b->block >= sn_ports_block_count(&s->ports) || l4 == SN_L4_COUNT)
+		return;
+	place = sn_binding_place(s, b);
+	__builtin_prefetch(&s->region->subscribers[b->subscriber], 1);
+	__builtin_prefetch(&s->ports.owners[b->block]);
+	__builtin_prefetch(&s->ports.blocks[b->block], 1);
+	__builtin_prefetch(&sn_ports_busy(&s->ports, b->block, l4)[place / 64], 1);
+	__builtin_prefetch(&sn_ports_map(&s->ports, b->block, l4)[place], 1);
 }
