@@ -68,8 +68,11 @@ static void put_tcp(uint8_t *f, uint32_t len_b, struct tuple *t, enum packet_way
 
 static void put_udp(uint8_t *f, uint32_t len_b)
 {
+	uint16_t sum;
+
 	sn_bytes_put16(f + L4 + 4, htons((uint16_t)(len_b - L4)));
-	sn_bytes_put16(f + L4 + 6, l4_sum(f, len_b));
+	sum = l4_sum(f, len_b);
+	sn_bytes_put16(f + L4 + 6, sum ? sum : 0xffff); /* 0 would say that there is none */
 }
 
 void packet_build(uint8_t *f, uint32_t len_b, struct tuple *t, enum packet_way way, uint8_t tcp_flags)
