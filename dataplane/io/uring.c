@@ -53,7 +53,7 @@ struct uport {
 	uint32_t *frame_of;              /* by buffer id */
 	uint16_t *ids;                   /* buffer ids that are free, a stack */
 	uint32_t id_count;
-	struct sn_desc *ready;           /* received, to be taken by rx; depth + READ_BATCH of them at most */
+	struct sn_desc *ready;           /* received, to be taken by rx; fewer than depth + READ_BATCH */
 	uint32_t head, tail, ready_mask;
 	struct sn_port_stats counts;     /* since the statistics were last brought up to date */
 };
@@ -214,12 +214,13 @@ static bool has_hidden(const struct sn_uring *u)
 
 /* --- receiving --- */
 
+/* What the kernel has and what waits for rx are depth together at most, so that the ready queue has room for all. */
 static void provide(struct uport *x)
 {
 	struct sn_umem *umem = x->u->umem;
 	int n = 0;
 
-	while (x->id_count) {
+	while (x->id_count && x->provided + (uint32_t)n + (x->tail - x->head) < x->depth) {
 		uint32_t frame = take_for_receiving(x);
 		uint16_t id;
 
@@ -276,7 +277,7 @@ static void arm_reads(struct uport *x)
 {
 	uint32_t n = 0;
 
-	if (x->reading)
+	if (x->reading || x->tail - x->head >= x->depth)
 		return;
 	if (!x->more) {
 		x->batch = 1;
