@@ -11,6 +11,11 @@
 #define SN_WORKERS_MAX 64
 #define SN_SHARDS_MAX 256
 
+/* Who they run as. */
+#define SN_UID_WORKER 64501
+#define SN_UID_CONTROL 64502
+#define SN_UID_API 64503
+
 enum sn_role { SN_ROLE_SUPERVISOR, SN_ROLE_CONTROL, SN_ROLE_API, SN_ROLE_WORKER };
 
 /* W: supervisor. R: all. Slot 0 supervisor, 1 control, 2 API, 3.. workers. */
@@ -86,7 +91,7 @@ struct sn_worker_stats {
 } SN_ALIGNED(SN_CACHE_LINE);
 
 /* Commands from control to a worker (one ring per worker), and requests back. */
-enum sn_command_op { SN_CMD_EXPIRE = 1, SN_CMD_RETURN_BLOCK, SN_CMD_LEAVE };
+enum sn_command_op { SN_CMD_EXPIRE = 1, SN_CMD_RETURN_BLOCK, SN_CMD_LEAVE, SN_CMD_DELETE };
 
 struct sn_command {
 	uint32_t op;

@@ -1,7 +1,7 @@
 /*
  * main.c: shardnat-api: publishes the shards' events and answers questions about the region, which it can only read.
  *
- *     shardnat-api --instance NAME --region FD --dir DIRECTORY
+ *     shardnat-api --instance NAME --region FD --dir DIRECTORY [--control PATH]
  *
  * Started by the supervisor with the region's descriptor inherited; ends on SIGTERM, and removes its sockets. When it
  * is killed nothing notices but its clients, which reconnect to its successor.
@@ -25,7 +25,7 @@
 #define IDLE_NS 20000000
 
 struct options {
-	const char *instance, *dir;
+	const char *instance, *dir, *control; /* control NULL: nothing can be changed */
 	int region_fd;
 };
 
@@ -44,6 +44,7 @@ static bool parse(int argc, char **argv, struct options *ret)
 		{ "instance", required_argument, NULL, 'i' },
 		{ "region", required_argument, NULL, 'r' },
 		{ "dir", required_argument, NULL, 'd' },
+		{ "control", required_argument, NULL, 'c' },
 		{ 0 },
 	};
 	int c;
@@ -56,6 +57,8 @@ static bool parse(int argc, char **argv, struct options *ret)
 			ret->region_fd = atoi(optarg);
 		else if (c == 'd')
 			ret->dir = optarg;
+		else if (c == 'c')
+			ret->control = optarg;
 		else
 			return false;
 	}
@@ -109,7 +112,7 @@ int main(int argc, char **argv)
 	int err;
 
 	if (!parse(argc, argv, &o))
-		return fail("usage", "shardnat-api --instance NAME --region FD --dir DIRECTORY") + 1;
+		return fail("usage", "shardnat-api --instance NAME --region FD --dir DIRECTORY [--control PATH]") + 1;
 	why = join(o.region_fd, &region);
 	if (why)
 		return fail("region", why);
@@ -118,7 +121,7 @@ int main(int argc, char **argv)
 	err = sn_publisher_open(&publisher, &region, o.instance, o.dir);
 	if (err)
 		return fail("socket events", nng_strerror(err));
-	err = sn_server_open(&server, &region, o.dir);
+	err = sn_server_open(&server, &region, o.dir, o.control);
 	if (err) {
 		sn_publisher_close(&publisher);
 		return fail("socket api", nng_strerror(err));

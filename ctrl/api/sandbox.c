@@ -5,6 +5,7 @@
 #include <seccomp.h>
 #include <stddef.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 
 static const int allowed[] = {
 	/* nng: its poller and the threads that carry its callbacks */
@@ -35,6 +36,11 @@ static const int allowed[] = {
 	SCMP_SYS(close),
 	/* nng: our sockets' files go when we end */
 	SCMP_SYS(unlink),
+	/* an order to control, and its answer */
+	SCMP_SYS(connect),
+	SCMP_SYS(sendto),
+	SCMP_SYS(recvfrom),
+	SCMP_SYS(nanosleep),
 	/* jemalloc and the C library: memory for messages */
 	SCMP_SYS(mmap),
 	SCMP_SYS(munmap),
@@ -72,6 +78,9 @@ int sn_sandbox_enter(void)
 	/* nng: a thread gives itself a name when it begins to run */
 	if (!err)
 		err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1, SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME));
+	/* to reach control, no further */
+	if (!err)
+		err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
 	if (!err)
 		err = seccomp_load(ctx);
 	seccomp_release(ctx);

@@ -29,7 +29,9 @@ static nng_msg *answer(struct sn_server *s, const uint8_t *bytes, size_t len_b)
 
 	sn_arena_reset(&s->arena);
 	reply.version = SHARDNAT__API__API_VERSION;
-	if (!err)
+	if (!err && rq->kind_case == SHARDNAT__REQUEST__KIND_DELETE_FLOWS)
+		sn_delete_answer(&s->delete, &s->view, &s->arena, rq->delete_flows, &reply);
+	else if (!err)
 		sn_answer(&s->view, &s->arena, rq, &reply);
 	else if (err == -EPROTONOSUPPORT)
 		sn_answer_error(&s->arena, SHARDNAT__ERROR_CODE__ERROR_VERSION, "this node speaks API version 1",
@@ -75,11 +77,12 @@ static int listen_api(struct sn_server *s, const char *dir)
 	return err;
 }
 
-int sn_server_open(struct sn_server *s, const struct sn_region *r, const char *dir)
+int sn_server_open(struct sn_server *s, const struct sn_region *r, const char *dir, const char *control)
 {
 	int err;
 
 	memset(s, 0, sizeof(*s));
+	s->delete.control = control;
 	sn_view_init(&s->view, r);
 	if (sn_arena_init(&s->arena, sn_answer_arena_b(r)))
 		return NNG_ENOMEM;

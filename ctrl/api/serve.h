@@ -9,17 +9,22 @@
 #include <pthread.h>
 
 #include "arena.h"
+#include "delete.h"
 #include "view.h"
 
 struct sn_server {
 	struct sn_view view;
 	struct sn_arena arena;
+	struct sn_delete delete;
 	nng_socket socket;
 	pthread_t thread;
 };
 
-/* Listens on ipc://dir/api (mode 0600) and starts the thread. 0, or an nng error. */
-int sn_server_open(struct sn_server *s, const struct sn_region *r, const char *dir);
+/*
+ * Listens on ipc://dir/api (mode 0600) and starts the thread. control: path of control's socket, or NULL; kept. 0, or an
+ * nng error.
+ */
+int sn_server_open(struct sn_server *s, const struct sn_region *r, const char *dir, const char *control);
 
 /* Ends the thread, closes the socket and removes its file. */
 void sn_server_close(struct sn_server *s);

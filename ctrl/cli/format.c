@@ -107,6 +107,8 @@ static void put_event(struct line *l, const Shardnat__Event *e, unsigned int out
 	put_tuples(l, f, destroy);
 	if (output & SN_OUTPUT_ID)
 		put(l, "id=%" PRIu64 " ", f->id);
+	if (destroy && e->reason == SHARDNAT__REASON__REASON_COMMAND)
+		put(l, "[USERSPACE] portid=0 ");
 }
 
 void sn_format_event(FILE *out, const Shardnat__Event *e, unsigned int output)

@@ -32,6 +32,40 @@ static void usage(FILE *to)
 	      to);
 }
 
+/* conntrack's own command line, without a command word: -L, -E and so on, anywhere in it. */
+static int run_as_conntrack(const char *instance, int argc, char **argv)
+{
+	bool events = false;
+
+	for (int i = 1; i < argc; i++)
+		events |= !strncmp(argv[i], "-E", 2) || !strcmp(argv[i], "--event");
+	optind = 0;
+	return events ? sn_cmd_events(instance, argc, argv) : sn_cmd_flows(instance, argc, argv);
+}
+
+/* Options of ours before the command; whatever else begins with '-' is conntrack's. */
+static bool is_ours(const char *arg)
+{
+	static const char *const ours[] = { "--instance", "--instance=", "--version", "--help", "-h", "-i" };
+
+	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+		if (!strcmp(arg, ours[i]) || (ours[i][strlen(ours[i]) - 1] == '=' && !strncmp(arg, ours[i], strlen(ours[i]))))
+			return true;
+	return arg[0] != '-';
+}
+
+/* argv from the last of our options on, with a program's name before it; NULL if there is a command, or nothing. */
+static char **conntrack_args(int argc, char **argv, const char **ret_instance)
+{
+	int i = 1;
+
+	if (i + 1 < argc && !strcmp(argv[i], "--instance")) {
+		*ret_instance = argv[i + 1];
+		i += 2;
+	}
+	return i < argc && !is_ours(argv[i]) ? argv + i - 1 : NULL;
+}
+
 static int run(const char *instance, int argc, char **argv)
 {
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
@@ -54,7 +88,11 @@ int main(int argc, char **argv)
 		{ 0 },
 	};
 	const char *instance = NULL;
+	char **conntrack = conntrack_args(argc, argv, &instance);
 	int c;
+
+	if (conntrack)
+		return run_as_conntrack(instance, argc - (int)(conntrack - argv), conntrack);
 
 	while ((c = getopt_long(argc, argv, "+i:h", names, NULL)) != -1) {
 		switch (c) {

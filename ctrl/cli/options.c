@@ -254,10 +254,19 @@ static bool read_option(int c, const char *text, bool events, struct sn_query *q
 	case 'e':
 		return read_classes(text, q);
 	case 'C':
-		q->count_only = true;
+		q->command = SN_FLOWS_COUNT;
+		return true;
+	case 'D':
+		q->command = SN_FLOWS_DELETE;
+		return true;
+	case 'F':
+		q->command = SN_FLOWS_FLUSH;
 		return true;
 	case 'h':
 		q->help = true;
+		return true;
+	case 'L':
+	case 'E':
 		return true;
 	case OPT_EVENTS:
 		if (!read_number("--count", text, UINT64_MAX, &value))
@@ -309,12 +318,18 @@ bool sn_query_parse(int argc, char **argv, bool events, struct sn_query *ret)
 		{ "count", required_argument, NULL, OPT_EVENTS },
 		{ 0 },
 	};
-	static const struct option flow_names[] = { COMMON_OPTIONS, { "count", no_argument, NULL, 'C' }, { 0 } };
+	static const struct option flow_names[] = {
+		COMMON_OPTIONS,
+		{ "count", no_argument, NULL, 'C' },
+		{ "delete", no_argument, NULL, 'D' },
+		{ "flush", no_argument, NULL, 'F' },
+		{ 0 },
+	};
 	int c;
 
 	*ret = (struct sn_query){ .classes = SHARDNAT_ALL };
 	ret->filter = (Shardnat__FlowFilter)SHARDNAT__FLOW_FILTER__INIT;
-	while ((c = getopt_long(argc, argv, events ? "p:s:d:r:q:u:o:e:h" : "p:s:d:r:q:u:o:Ch",
+	while ((c = getopt_long(argc, argv, events ? "p:s:d:r:q:u:o:e:Eh" : "p:s:d:r:q:u:o:LCDFh",
 				events ? event_names : flow_names, NULL)) != -1)
 		if (!read_option(c, optarg, events, ret))
 			return false;

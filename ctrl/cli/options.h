@@ -4,12 +4,15 @@
 
 #include "format.h"
 
+/* conntrack's commands on the table. */
+enum sn_flows_command { SN_FLOWS_LIST, SN_FLOWS_COUNT, SN_FLOWS_DELETE, SN_FLOWS_FLUSH };
+
 struct sn_query {
 	Shardnat__FlowFilter filter;
 	unsigned int output;  /* enum sn_output */
 	unsigned int classes; /* events: SHARDNAT_NEW ... */
 	uint64_t events;      /* events: end after so many; 0: never */
-	bool count_only;      /* flows: -C */
+	enum sn_flows_command command;
 	bool help;
 };
 

@@ -40,7 +40,7 @@ static int ask_supervisor(void *ctx, uint32_t ifindex, uint32_t addr_be32)
 	return sn_asker_send(&c->asker, &(struct sn_ask){ ifindex, addr_be32 }, now_ns(c));
 }
 
-int sn_control_init(struct sn_control *c, const char *supervisor_path, int journal_fd)
+int sn_control_init(struct sn_control *c, const char *supervisor_path, int journal_fd, int orders_fd)
 {
 	int err = sn_audits_init(&c->audits, &c->region, journal_fd);
 
@@ -54,6 +54,7 @@ int sn_control_init(struct sn_control *c, const char *supervisor_path, int journ
 	sn_routes_init(&c->routes, &c->links, c->region.routing);
 	sn_neighbours_init(&c->neighbours, &c->region, &c->links, ask_supervisor, c);
 	sn_sweep_init(&c->sweep, &c->region);
+	sn_orders_init(&c->orders, &c->region, orders_fd);
 	c->routes_refresh.stale = true;
 	c->neighbours_refresh.stale = true;
 	return 0;
@@ -61,6 +62,7 @@ int sn_control_init(struct sn_control *c, const char *supervisor_path, int journ
 
 void sn_control_fini(struct sn_control *c)
 {
+	sn_orders_fini(&c->orders);
 	sn_asker_fini(&c->asker);
 	sn_routes_fini(&c->routes);
 	sn_netlink_fini(&c->netlink);
@@ -158,7 +160,7 @@ static void write_event(int fd)
 
 static void wake_workers(struct sn_control *c)
 {
-	uint64_t touched = sn_sweep_touched(&c->sweep);
+	uint64_t touched = sn_sweep_touched(&c->sweep) | sn_orders_touched(&c->orders);
 
 	/* Pairs with the worker's own fence between saying that it sleeps and looking at its ring a last time. */
 	atomic_thread_fence(memory_order_seq_cst);
@@ -181,7 +183,8 @@ static int wait_for_work(struct sn_control *c, uint32_t wait_ms)
 {
 	struct pollfd fds[] = { { .fd = c->signals, .events = POLLIN },
 				{ .fd = c->own_wake, .events = POLLIN },
-				{ .fd = sn_netlink_fd(&c->netlink), .events = POLLIN } };
+				{ .fd = sn_netlink_fd(&c->netlink), .events = POLLIN },
+				{ .fd = sn_orders_fd(&c->orders), .events = POLLIN } };
 	uint64_t count;
 
 	if (poll(fds, SN_ARRAY_LEN(fds), (int)wait_ms) < 0)
@@ -207,6 +210,7 @@ int sn_control_run(struct sn_control *c)
 		serve_neighbours(c);
 		serve_audits(c);
 		wait_ms = SN_MIN(sn_sweep_slice(&c->sweep, SN_SWEEP_SLICE), TICK_MS);
+		wait_ms = sn_orders_serve(&c->orders, wait_ms);
 		wake_workers(c);
 		now = now_ns(c);
 		wait_ms = refresh_wait(&c->routes_refresh, now, wait_ms);

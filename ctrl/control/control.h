@@ -11,6 +11,7 @@
 #include "links.h"
 #include "neighbours.h"
 #include "netlink.h"
+#include "orders.h"
 #include "routes.h"
 #include "sweep.h"
 
@@ -41,12 +42,13 @@ struct sn_control {
 	struct sn_asker asker;
 	struct sn_sweep sweep;
 	struct sn_audits audits;
+	struct sn_orders orders;
 	uint64_t tick_ns;         /* next look at neighbours */
 	uint32_t troubles;        /* bit per enum sn_control_trouble that was told */
 };
 
 /* The parts over region, wake, own_wake and signals, which the caller has filled in. 0, or -errno: nothing is open. */
-int sn_control_init(struct sn_control *c, const char *supervisor_path, int journal_fd);
+int sn_control_init(struct sn_control *c, const char *supervisor_path, int journal_fd, int orders_fd);
 void sn_control_fini(struct sn_control *c);
 
 /* Goes round until signals becomes readable (0) or the kernel cannot be followed any longer (-errno). */

@@ -16,7 +16,7 @@
 
 struct arguments {
 	const char *instance, *supervisor;
-	int region, journal; /* descriptors, -1: not given */
+	int region, journal, orders; /* descriptors, -1: not given */
 	int wake[SN_WORKERS_MAX + 1];
 	uint32_t wakes;
 };
@@ -60,11 +60,12 @@ static bool parse_arguments(int argc, char **argv, struct arguments *a)
 						 { "wake", required_argument, NULL, 'w' },
 						 { "supervisor", required_argument, NULL, 's' },
 						 { "journal", required_argument, NULL, 'j' },
+						 { "orders", required_argument, NULL, 'o' },
 						 { 0 } };
 	bool good = true;
 	int option;
 
-	*a = (struct arguments){ .region = -1, .journal = -1 };
+	*a = (struct arguments){ .region = -1, .journal = -1, .orders = -1 };
 	while (good && (option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (option == 'i')
 			a->instance = optarg;
@@ -74,6 +75,8 @@ static bool parse_arguments(int argc, char **argv, struct arguments *a)
 			good = parse_one_fd(optarg, &a->region);
 		else if (option == 'j')
 			good = parse_one_fd(optarg, &a->journal);
+		else if (option == 'o')
+			good = parse_one_fd(optarg, &a->orders);
 		else
 			good = option == 'w' && parse_fds(optarg, a);
 	}
@@ -123,7 +126,7 @@ static int open_signals(void)
 
 static int serve(struct sn_control *c, const struct arguments *a)
 {
-	int err = sn_control_init(c, a->supervisor, a->journal);
+	int err = sn_control_init(c, a->supervisor, a->journal, a->orders);
 
 	if (err != 0)
 		return fail("cannot start", strerror(-err));
@@ -145,7 +148,7 @@ int main(int argc, char **argv)
 
 	if (!parse_arguments(argc, argv, &a)) {
 		fputs("usage: shardnat-ctrl --instance NAME --region FD --wake FD,...,FD --supervisor PATH\n"
-		      "                     [--journal FD]\n"
+		      "                     [--journal FD] [--orders FD]\n"
 		      "started by shardnatd\n",
 		      stderr);
 		return 2;

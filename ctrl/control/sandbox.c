@@ -14,9 +14,11 @@ static const int allowed[] = {
 	SCMP_SYS(write),          /* workers' eventfds; stderr */
 	SCMP_SYS(writev),         /* stderr, as stdio may write it */
 	SCMP_SYS(pwrite64),       /* audit records */
-	SCMP_SYS(sendto),         /* dumps from the kernel; the supervisor */
+	SCMP_SYS(sendto),         /* dumps from the kernel; the supervisor; the API */
 	SCMP_SYS(recvmsg),        /* netlink */
-	SCMP_SYS(recvfrom),       /* netlink */
+	SCMP_SYS(recvfrom),       /* netlink; the API */
+	SCMP_SYS(accept4),        /* the API, with an order */
+	SCMP_SYS(getsockopt),     /* who it is */
 	SCMP_SYS(connect),        /* to the next supervisor */
 	SCMP_SYS(close),          /* the connection to the last one */
 	SCMP_SYS(clock_gettime),  /* where the vDSO has no clock */

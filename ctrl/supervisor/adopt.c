@@ -161,6 +161,14 @@ static void take_packets(struct sn_supervisor *s, const struct sn_child *c, cons
 	}
 }
 
+static void take_orders(struct sn_supervisor *s, const struct sn_child *c, const struct cmdline *line)
+{
+	int number = nth(option(line, "--orders", 0), 0);
+
+	if (c->role == SN_ROLE_CONTROL && number >= 0)
+		s->orders = copy_fd(c, number);
+}
+
 static enum sn_socket_kind kind_named(const char *name)
 {
 	enum sn_socket_kind kind = SN_SOCKET_TUN;
@@ -203,6 +211,7 @@ void sn_adopt_take(struct sn_supervisor *s)
 			continue;
 		take_wakes(s, c, &line);
 		take_packets(s, c, &line);
+		take_orders(s, c, &line);
 		take_sockets(s, c, &line, "--xsk");
 		take_sockets(s, c, &line, "--uring");
 	}

@@ -113,11 +113,16 @@ static void command_line(const struct sn_supervisor *s, const struct sn_child *c
 		add_wakes(s, p);
 		sn_spawn_arg(p, "--supervisor");
 		sn_spawn_arg(p, "%s", s->paths.listen);
+		sn_spawn_arg(p, "--orders");
+		sn_spawn_arg(p, "%d", s->orders);
+		sn_spawn_fd(p, s->orders);
 		break;
 	default:
 		add_region(p, s->memory.fd_ro);
 		sn_spawn_arg(p, "--dir");
 		sn_spawn_arg(p, "%s", s->paths.sockets);
+		sn_spawn_arg(p, "--control");
+		sn_spawn_arg(p, "%s", s->paths.orders);
 	}
 }
 

@@ -19,6 +19,7 @@ void sn_paths_of(const char *instance, struct sn_paths *ret)
 	snprintf(ret->sockets, sizeof(ret->sockets), SN_RUN_DIR "/%.31s", instance);
 	snprintf(ret->lock, sizeof(ret->lock), SN_RUN_DIR "/%.31s.lock", instance);
 	snprintf(ret->listen, sizeof(ret->listen), SN_RUN_DIR "/%.31s.sup", instance);
+	snprintf(ret->orders, sizeof(ret->orders), SN_RUN_DIR "/%.31s.ctl", instance);
 	snprintf(ret->memory, sizeof(ret->memory), SN_RUN_DIR "/%.31s.mem", instance);
 	snprintf(ret->bpf, sizeof(ret->bpf), SN_RUN_DIR "/%.31s.bpf", instance);
 	snprintf(ret->hugepages, sizeof(ret->hugepages), SN_RUN_DIR "/%.31s.hugepages", instance);
@@ -136,6 +137,7 @@ void sn_mounts_remove_files(const struct sn_paths *p)
 		closedir(dir);
 	rmdir(p->sockets);
 	unlink(p->listen);
+	unlink(p->orders);
 }
 
 void sn_mounts_remove_lock(const struct sn_paths *p)

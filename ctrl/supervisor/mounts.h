@@ -16,6 +16,7 @@ struct sn_paths {
 	char sockets[64]; /* directory, the API's */
 	char lock[64];
 	char listen[64];  /* the supervisor's socket */
+	char orders[64];  /* control's socket for the API (order.h) */
 	char memory[64];  /* mount point */
 	char bpf[64];     /* mount point */
 	char hugepages[64]; /* note of how many were added */
@@ -39,7 +40,7 @@ bool sn_mounts_is_mounted(const char *path);
 void sn_mounts_remove_memory(const struct sn_paths *p);
 void sn_mounts_remove_bpf(const struct sn_paths *p);
 
-/* Removes the directory of sockets with what is in it, and the listening socket. */
+/* Removes the directory of sockets with what is in it, and the listening sockets. */
 void sn_mounts_remove_files(const struct sn_paths *p);
 
 /* The last step, with the lock held: the lock's file, and SN_RUN_DIR if no other instance has anything there. */

@@ -18,17 +18,17 @@ struct request {
 	uint32_t ifindex, addr_be32;
 };
 
-int sn_requests_listen(const struct sn_paths *p)
+int sn_requests_listen(const char *path, uid_t uid)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), err;
 
 	if (fd < 0)
 		return -errno;
-	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", p->listen);
-	unlink(p->listen);
-	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) || chmod(p->listen, 0600) ||
-	    chown(p->listen, SN_UID_CONTROL, SN_UID_CONTROL) || listen(fd, SN_PEERS_MAX)) {
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
+	unlink(path);
+	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) || chmod(path, 0600) ||
+	    chown(path, uid, uid) || listen(fd, SN_PEERS_MAX)) {
 		err = -errno;
 		close(fd);
 		return err;

@@ -14,10 +14,6 @@
 #include "error.h"
 #include "process.h"
 
-#define SN_UID_WORKER 64501
-#define SN_UID_CONTROL 64502
-#define SN_UID_API 64503
-
 #define SN_SPAWN_ARGS_MAX 128
 #define SN_SPAWN_TEXT_B 16384
 #define SN_SPAWN_FDS_MAX 256

@@ -15,7 +15,7 @@
 static void clear(struct sn_supervisor *s)
 {
 	memset(s, 0, sizeof(*s));
-	s->lock = s->signals = s->changes = s->listening = -1;
+	s->lock = s->signals = s->changes = s->listening = s->orders = -1;
 	s->memory.fd = s->memory.fd_ro = -1;
 	for (uint32_t w = 0; w < SN_WORKERS_MAX; w++)
 		s->packets[w].fd = -1;
@@ -170,6 +170,26 @@ static int start_region(struct sn_supervisor *s, const char *file, bool recreate
 	return create_region(s, err);
 }
 
+static int listen_at(const char *path, uid_t uid, int *ret_fd, struct sn_error *err)
+{
+	int fd = sn_requests_listen(path, uid);
+
+	if (fd < 0)
+		return sn_error_set(err, fd, "%s cannot be made: %s", path, strerror(-fd));
+	*ret_fd = fd;
+	return 0;
+}
+
+/* A living control has its socket, which was taken from it. */
+static int listen_all(struct sn_supervisor *s, struct sn_error *err)
+{
+	int e = listen_at(s->paths.listen, SN_UID_CONTROL, &s->listening, err);
+
+	if (e || s->orders >= 0)
+		return e;
+	return listen_at(s->paths.orders, SN_UID_API, &s->orders, err);
+}
+
 static int watch(struct sn_supervisor *s, struct sn_error *err)
 {
 	sigset_t set;
@@ -187,11 +207,7 @@ static int watch(struct sn_supervisor *s, struct sn_error *err)
 	if (s->changes < 0)
 		return sn_error_set(err, s->changes, "changes of interfaces cannot be followed: %s",
 				    strerror(-s->changes));
-	s->listening = sn_requests_listen(&s->paths);
-	if (s->listening < 0)
-		return sn_error_set(err, s->listening, "%s cannot be made: %s", s->paths.listen,
-				    strerror(-s->listening));
-	return 0;
+	return listen_all(s, err);
 }
 
 static void close_fd(int *fd)
@@ -210,6 +226,7 @@ static void close_all(struct sn_supervisor *s)
 	close_fd(&s->signals);
 	close_fd(&s->changes);
 	close_fd(&s->listening);
+	close_fd(&s->orders);
 	for (uint32_t i = 0; i < SN_PEERS_MAX; i++)
 		close_fd(&s->peers[i]);
 }

@@ -64,6 +64,7 @@ struct sn_supervisor {
 	struct sn_child children[SN_PROCESSES_MAX]; /* by slot of the process table; slot 0 is ourselves */
 	uint32_t child_count;
 	int signals, changes, listening;
+	int orders;          /* listening: control's, for the API; passed on from one control to the next */
 	int peers[SN_PEERS_MAX];
 	bool stopping;
 };
@@ -158,8 +159,8 @@ void sn_children_stop(struct sn_supervisor *s);
 
 /* --- requests.c --- */
 
-/* Makes the listening socket. fd or -errno. */
-int sn_requests_listen(const struct sn_paths *p);
+/* Makes a listening socket at path that uid may connect to. fd or -errno. */
+int sn_requests_listen(const char *path, uid_t uid);
 void sn_requests_accept(struct sn_supervisor *s);
 void sn_requests_serve(struct sn_supervisor *s, uint32_t peer);
 

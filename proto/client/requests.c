@@ -153,6 +153,24 @@ int shardnat_flows(struct shardnat *n, const Shardnat__FlowFilter *filter, uint6
 	return ask(n, &rq, SHARDNAT__REPLY__KIND_FLOWS, ret_reply);
 }
 
+int shardnat_delete_flows(struct shardnat *n, const Shardnat__FlowFilter *filter, uint64_t cursor, bool quiet,
+			  Shardnat__Reply **ret_reply)
+{
+	Shardnat__DeleteRequest delete = SHARDNAT__DELETE_REQUEST__INIT;
+	Shardnat__Request rq = SHARDNAT__REQUEST__INIT;
+	Shardnat__FlowFilter copy;
+
+	if (filter) {
+		copy = *filter;
+		delete.filter = &copy;
+	}
+	delete.cursor = cursor;
+	delete.quiet = quiet;
+	rq.kind_case = SHARDNAT__REQUEST__KIND_DELETE_FLOWS;
+	rq.delete_flows = &delete;
+	return ask(n, &rq, SHARDNAT__REPLY__KIND_DELETE_FLOWS, ret_reply);
+}
+
 int shardnat_status(struct shardnat *n, Shardnat__Reply **ret_reply)
 {
 	Shardnat__StatusRequest status = SHARDNAT__STATUS_REQUEST__INIT;

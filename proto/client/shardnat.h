@@ -87,6 +87,13 @@ const char *shardnat_refusal(const struct shardnat *node);
  */
 int shardnat_flows(struct shardnat *node, const Shardnat__FlowFilter *filter, uint64_t cursor, uint32_t max_flows,
 		   bool count_only, Shardnat__Reply **ret_reply);
+
+/*
+ * Ends the flows of a page of the table that match; reply->delete_flows. Call again with next_cursor until done, or
+ * until trouble is not empty: then `left` of the page's flows live on, or may. REFUSED: nothing was changed.
+ */
+int shardnat_delete_flows(struct shardnat *node, const Shardnat__FlowFilter *filter, uint64_t cursor, bool quiet,
+			  Shardnat__Reply **ret_reply);
 int shardnat_status(struct shardnat *node, Shardnat__Reply **ret_reply);
 /* A page, as with flows. address 0: all subscribers. */
 int shardnat_subscribers(struct shardnat *node, uint32_t address, uint64_t cursor, Shardnat__Reply **ret_reply);

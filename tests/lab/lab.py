@@ -205,7 +205,7 @@ class Lab:
 
     def leftovers(self):
         """Whatever a node of this instance would leave behind."""
-        found = [p for p in (f"/run/shardnat/{self.name}{s}" for s in ("", ".lock", ".sup", ".mem", ".bpf"))
+        found = [p for p in (f"/run/shardnat/{self.name}{s}" for s in ("", ".lock", ".sup", ".ctl", ".mem", ".bpf"))
                  if os.path.exists(p)]
         for role in ("shardnatd", "worker", "ctrl", "api"):
             found += [f"{role} {p}" for p in self.pids(role)]
@@ -222,7 +222,7 @@ class Lab:
                 if subprocess.run(["umount", path], stderr=subprocess.DEVNULL).returncode != 0:
                     break
             shutil.rmtree(path, ignore_errors=True)
-        for suffix in (".lock", ".sup"):
+        for suffix in (".lock", ".sup", ".ctl"):
             if os.path.exists(f"/run/shardnat/{self.name}{suffix}"):
                 os.unlink(f"/run/shardnat/{self.name}{suffix}")
         shutil.rmtree(f"/run/shardnat/{self.name}", ignore_errors=True)
