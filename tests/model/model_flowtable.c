@@ -321,6 +321,7 @@ Test(flowtable, does_what_its_naive_twin_does, .timeout = 290)
 	seed = seed_start(20261122);
 	world_make(&w, &geo);
 	w.r.hdr->key = (struct sn_hash_key){ seed_next(&seed), seed_next(&seed) };
+	w.policy.inbound_refresh = 1; /* so that a binding lasts as long as a flow holds it (records.h, used_until) */
 	w.policy.limits.flows = 60;
 	w.policy.limits.blocks = 2;
 	w.policy.limits.hold_down_ds = 200;
