@@ -1,6 +1,6 @@
 /*
- * arena.h: the benchmark's memory, taken once at the start, so that no other program gets the huge pages between two worlds. One
- * thread, a stack: everything is given back at once.
+ * arena.h: the benchmark's memory, taken once at the start, so that no other program gets the huge pages between two
+ * worlds. One thread, a stack: everything is given back at once.
  */
 #ifndef BENCH_ARENA_H
 #define BENCH_ARENA_H
@@ -24,7 +24,10 @@ uint32_t arena_pages(size_t size_b);
 int arena_open(struct arena *a, uint32_t pages, uint32_t packets);
 void arena_close(struct arena *a);
 
-/* Zeroed memory, NULL if there is not so much left; a descriptor of formatted packet memory, -1. They stay the arena's. */
+/*
+ * Zeroed memory, NULL if there is not so much left; a descriptor of formatted packet memory, -1. They stay the
+ * arena's.
+ */
 void *arena_take(struct arena *a, size_t size_b);
 int arena_take_packets(struct arena *a);
 

@@ -1,7 +1,7 @@
 /*
- * floor.h: what memory alone costs for each packet of F flows: one random index line (4-byte entries, one per tuple, four flows to a
- * line), then the record line of 64 bytes that it names, both prefetched over a burst of 32, one word of the record
- * written, 32 bytes of header copied. Nothing that a flow engine does can be cheaper on this machine.
+ * floor.h: what memory alone costs for each packet of F flows: one random index line (4-byte entries, one per tuple,
+ * four flows to a line), then the record line of 64 bytes that it names, both prefetched over a burst of 32, one word
+ * of the record written, 32 bytes of header copied. Nothing that a flow engine does can be cheaper on this machine.
  */
 #ifndef BENCH_FLOOR_H
 #define BENCH_FLOOR_H

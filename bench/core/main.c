@@ -1,5 +1,6 @@
 /*
- * main.c: the benchmark of the flow engine. Started by bench/run, which reserves the huge pages it needs (--pages) and gives them back.
+ * main.c: the benchmark of the flow engine. Started by bench/run, which reserves the huge pages it needs (--pages)
+ * and gives them back.
  *
  *     bench-core [--quick] [--flows 1k,64k,1m,10m] [--only ROW,...] [--rounds N] [--json FILE] [--pages]
  *     bench-core --profile udp|tcp|new|close
@@ -26,7 +27,8 @@ static const struct option longs[] = {
 
 static int usage(void)
 {
-	fprintf(stderr, "bench-core: [--quick] [--flows 1k,64k,1m,10m] [--only ROW,...] [--rounds N] [--json FILE] [--pages]\n");
+	fprintf(stderr, "bench-core: [--quick] [--flows 1k,64k,1m,10m] [--only ROW,...] [--rounds N] "
+			"[--json FILE] [--pages]\n");
 	return 2;
 }
 

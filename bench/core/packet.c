@@ -19,7 +19,10 @@ static uint64_t mix(uint64_t x)
 	return x ^ x >> 33;
 }
 
-/* A subscriber's ports follow one another in steps that no port is met twice in; its first one and the remote ends are random. */
+/*
+ * A subscriber's ports follow one another in steps that no port is met twice in; its first one and the remote ends
+ * are random.
+ */
 struct tuple tuple_of(uint32_t n, uint32_t subscribers, uint8_t proto)
 {
 	uint32_t subscriber = (uint32_t)((uint64_t)n * 7919 % subscribers);

@@ -25,8 +25,8 @@ enum packet_way { PACKET_OUT, PACKET_IN };
 struct tuple tuple_of(uint32_t n, uint32_t subscribers, uint8_t proto);
 
 /*
- * Writes the tuple's next frame of len_b bytes, as it arrives at the node. tcp_flags: with SYN, no payload. The sequence number goes on;
- * the acknowledgement is that of packet_settle().
+ * Writes the tuple's next frame of len_b bytes, as it arrives at the node. tcp_flags: with SYN, no payload. The
+ * sequence number goes on; the acknowledgement is that of packet_settle().
  */
 void packet_build(uint8_t *frame, uint32_t len_b, struct tuple *t, enum packet_way way, uint8_t tcp_flags);
 

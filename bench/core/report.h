@@ -1,6 +1,6 @@
 /*
- * report.h: rows of the benchmark: a sample per round, the median and the spread of them, against a peer (mostly the floor) that was
- * measured in the same rounds. A table for people, a JSON array for machines.
+ * report.h: rows of the benchmark: a sample per round, the median and the spread of them, against a peer (mostly the
+ * floor) that was measured in the same rounds. A table for people, a JSON array for machines.
  */
 #ifndef BENCH_REPORT_H
 #define BENCH_REPORT_H
@@ -25,7 +25,10 @@ struct report {
 	uint32_t printed;
 };
 
-/* Adds a round's sample to the row name/label, which begins to exist by that. peer: another row's full name, NULL for none. */
+/*
+ * Adds a round's sample to the row name/label, which begins to exist by that. peer: another row's full name, NULL for
+ * none.
+ */
 void report_add(struct report *r, const char *name, const char *label, const char *unit, bool lower, double value,
 		const char *peer, double peer_value);
 

@@ -88,7 +88,8 @@ void bench_end(struct bench *b, struct world *w)
 	b->lost += w->lost;
 	if (!w->lost)
 		return;
-	fprintf(stderr, "bench-core: %s: %llu packets did not end as they should\n", w->plan.label, (unsigned long long)w->lost);
+	fprintf(stderr, "bench-core: %s: %llu packets did not end as they should\n", w->plan.label,
+		(unsigned long long)w->lost);
 	say_verdicts(w);
 }
 

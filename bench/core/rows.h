@@ -1,6 +1,6 @@
 /*
- * rows.h: which worlds are made and what is measured in each. A round of a row follows a round of its peer (the floor, mostly), so
- * that a noisy minute of the machine is in both.
+ * rows.h: which worlds are made and what is measured in each. A round of a row follows a round of its peer (the
+ * floor, mostly), so that a noisy minute of the machine is in both.
  */
 #ifndef BENCH_ROWS_H
 #define BENCH_ROWS_H
@@ -60,8 +60,8 @@ int rows_full(struct bench *b, const struct size *s);
 struct plan rows_full_plan(const struct size *s, bool full);
 
 /*
- * rows_profile.c: a run for callgrind (bench/part-core), which collects in visit_turns, open_turns or close_turns. what: udp, tcp, new
- * or close. Prints the number of packets (or flows) in it. 0, -EINVAL for another word, -errno.
+ * rows_profile.c: a run for callgrind (bench/part-core), which collects in visit_turns, open_turns or close_turns.
+ * what: udp, tcp, new or close. Prints the number of packets (or flows) in it. 0, -EINVAL for another word, -errno.
  */
 int rows_profile(const char *what);
 

@@ -1,6 +1,7 @@
 /*
- * rows_full.c: does it cost more to find a port where few are left? Two worlds of the same flows, subscribers and blocks: in one most
- * flows are TCP, so that a tenth of each subscriber's UDP ports are taken; in the other all are UDP, and two ports are left.
+ * rows_full.c: does it cost more to find a port where few are left? Two worlds of the same flows, subscribers and
+ * blocks: in one most flows are TCP, so that a tenth of each subscriber's UDP ports are taken; in the other all are
+ * UDP, and two ports are left.
  */
 #include "rows.h"
 

@@ -1,4 +1,7 @@
-/* rows_profile.c: see rows.h. Few flows, so that setting up takes little; the count of instructions does not depend on it. */
+/*
+ * rows_profile.c: see rows.h. Few flows, so that setting up takes little; the count of instructions does not depend
+ * on it.
+ */
 #include "rows.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /*
- * rows_sweep.c: forwarding with and without control's sweep on another core, by turns. The sweep runs as control runs it, a pass each
- * second; its cost is also given as a share of a core at a pass every two seconds.
+ * rows_sweep.c: forwarding with and without control's sweep on another core, by turns. The sweep runs as control runs
+ * it, a pass each second; its cost is also given as a share of a core at a pass every two seconds.
  */
 #include "rows.h"
 

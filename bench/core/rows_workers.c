@@ -1,7 +1,7 @@
 /*
- * rows_workers.c: two workers on two cores, each with half of the shards, and packets of which so many arrive at the wrong one. Time is
- * that of the clock, batch by batch, from when both start until the last packet has left; the median batch counts.
- * Without the right to be scheduled first, a busy machine shows in these rows.
+ * rows_workers.c: two workers on two cores, each with half of the shards, and packets of which so many arrive at the
+ * wrong one. Time is that of the clock, batch by batch, from when both start until the last packet has left; the
+ * median batch counts. Without the right to be scheduled first, a busy machine shows in these rows.
  */
 #include "rows.h"
 

@@ -93,7 +93,8 @@ static void expect(struct world *w, uint32_t sent)
 	w->lost += sent - traffic_collect(w);
 }
 
-static void put_at(struct world *w, struct lane *l, struct tuple *t, enum packet_way way, uint32_t len_b, uint8_t tcp_flags)
+static void put_at(struct world *w, struct lane *l, struct tuple *t, enum packet_way way, uint32_t len_b,
+		   uint8_t tcp_flags)
 {
 	uint8_t frame[PACKET_MAX_B];
 

@@ -1,6 +1,6 @@
 /*
- * traffic.h: packets through a world. A batch is made outside of the time measured, then the worker turns until all of it has ended.
- * All times are nanoseconds of processor time in those turns.
+ * traffic.h: packets through a world. A batch is made outside of the time measured, then the worker turns until all
+ * of it has ended. All times are nanoseconds of processor time in those turns.
  */
 #ifndef BENCH_TRAFFIC_H
 #define BENCH_TRAFFIC_H
@@ -23,11 +23,17 @@ void traffic_fill(struct world *w, void (*progress)(const char *what, uint32_t d
 /* Packets of established flows. Time. */
 uint64_t traffic_visit(struct world *w, const struct visit *v, uint32_t packets);
 
-/* For batches of other kinds: a packet of an established flow to one worker; and all that was sent is taken out, how many. */
+/*
+ * For batches of other kinds: a packet of an established flow to one worker; and all that was sent is taken out, how
+ * many.
+ */
 void traffic_put(struct world *w, struct lane *l, struct tuple *t, enum packet_way way);
 uint32_t traffic_collect(struct world *w);
 
-/* Opens flows without a reply, waits until they are over, and closes them by commands, as control asks. Times of both. */
+/*
+ * Opens flows without a reply, waits until they are over, and closes them by commands, as control asks. Times of
+ * both.
+ */
 void traffic_churn(struct world *w, uint32_t count, uint64_t *ret_open_ns, uint64_t *ret_close_ns);
 
 /* Packets from outside to ports of the pool that nothing is bound to. Time. */

@@ -91,8 +91,10 @@ static void give_policy(struct world *w, struct sn_policy *p, bool is_short)
 	p->limits = (struct sn_limits){ .ports = { 16384, 16384, 16384 }, .flows = 65535, .flow_rate = 65535,
 					.blocks = blocks_of(&w->plan) + 3, .outside_flows = 64,
 					.hold_down_ds = w->plan.hold_down_ds, .icmp_rate = 100 };
-	p->interfaces[0] = (struct sn_interface){ .name = "inside", .mtu_b = 1500, .side = SN_INSIDE, .mac = { 2, 0, 0, 0, 2, 0 } };
-	p->interfaces[1] = (struct sn_interface){ .name = "outside", .mtu_b = 1500, .side = SN_OUTSIDE, .mac = { 2, 0, 0, 0, 2, 1 } };
+	p->interfaces[0] = (struct sn_interface){ .name = "inside", .mtu_b = 1500, .side = SN_INSIDE,
+						  .mac = { 2, 0, 0, 0, 2, 0 } };
+	p->interfaces[1] = (struct sn_interface){ .name = "outside", .mtu_b = 1500, .side = SN_OUTSIDE,
+						  .mac = { 2, 0, 0, 0, 2, 1 } };
 	p->pools[0] = (struct sn_pool){ .name = "pool", .addresses = w->region.geo.addresses };
 	for (uint32_t i = 0; i + 1 < RULES; i++)
 		p->rules[i] = (struct sn_rule){ .source_be32 = htonl(0xc0a80000u + (i << 8)), .source_mask_be32 = htonl(0xffffff00u),
@@ -110,10 +112,13 @@ static int give_routes(struct world *w)
 		routes[n++] = (struct sn_route){ .first = 0x64400000u + (i << 12), .last = 0x64400fffu + (i << 12),
 						 .gateway_be32 = htonl(0x64800001u + i), .interface = 0 };
 	routes[ROUTERS - 1].last = 0x647fffffu;
-	routes[n++] = (struct sn_route){ .first = 0xc6120000u, .last = 0xc612ffffu, .gateway_be32 = htonl(0xc0000201u), .interface = 1 };
-	routes[n++] = (struct sn_route){ .first = 0xc6130000u, .last = 0xc613ffffu, .gateway_be32 = htonl(0xc0000202u), .interface = 1 };
+	routes[n++] = (struct sn_route){ .first = 0xc6120000u, .last = 0xc612ffffu, .gateway_be32 = htonl(0xc0000201u),
+					 .interface = 1 };
+	routes[n++] = (struct sn_route){ .first = 0xc6130000u, .last = 0xc613ffffu, .gateway_be32 = htonl(0xc0000202u),
+					 .interface = 1 };
 	for (uint32_t i = 0; i < n; i++)
-		if (sn_neighbour_set(w->region.routing, routes[i].interface, routes[i].gateway_be32, SN_NB_RESOLVED, router_mac, 0) < 0)
+		if (sn_neighbour_set(w->region.routing, routes[i].interface, routes[i].gateway_be32,
+				     SN_NB_RESOLVED, router_mac, 0) < 0)
 			return -ENOSPC;
 	return sn_route_publish(w->region.routing, routes, n);
 }

@@ -1,7 +1,7 @@
 /*
- * world.h: a region with live flows and the workers that own it, as a node has them: 16 shards, rules, quotas, events, routes and
- * neighbours, huge pages where there are any; packets go in and out by memory ports. Every change is made by packets
- * and commands through the production turn.
+ * world.h: a region with live flows and the workers that own it, as a node has them: 16 shards, rules, quotas,
+ * events, routes and neighbours, huge pages where there are any; packets go in and out by memory ports. Every change
+ * is made by packets and commands through the production turn.
  */
 #ifndef BENCH_WORLD_H
 #define BENCH_WORLD_H
