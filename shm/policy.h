@@ -81,6 +81,7 @@ struct sn_policy {
 	uint64_t generation;
 	uint32_t interface_count, realm_count, pool_count, rule_count, local_count;
 	uint32_t tcp_loose, tcp_liberal, tcp_max_retrans;
+	uint32_t tcp_mss;          /* SYNs that allow more are made to say this; 0: as they are */
 	uint32_t inbound_refresh;  /* 1: packets from outside refresh a flow opened from outside too (netfilter profile) */
 	uint32_t cold_until_ds;    /* ports are held until then; 0: not at all */
 	uint32_t timeout_ds[SN_T_COUNT];

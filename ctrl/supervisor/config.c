@@ -179,7 +179,7 @@ void sn_config_geometry(const struct sn_config *c, struct sn_geometry *ret)
 		.addresses = sn_config_addresses(c),
 		.block_size = c->block_size,
 		.events = c->event_ring,
-		.held_ports = round_up(2 * ports / c->shards, 1024, 1u << 20),
+		.held_ports = c->held_ports ? c->held_ports : round_up(2 * ports / c->shards, 1024, 1u << 20),
 		.commands = 4096,
 		.handoff = round_up(c->frames / 8 / peers, 64, 1024),
 		.audits = 1024,

@@ -63,6 +63,7 @@ struct sn_config {
 	uint32_t cold_hold_down_ds;
 	uint32_t workers;           /* 0 until sn_config_settle(): as many as there are queues */
 	uint32_t shards, flows, subscribers, event_ring, frames;
+	uint32_t held_ports;        /* 0: as many as a shard's share of the flows asks for */
 	enum sn_choice hugepages, zero_copy;
 	enum sn_io io;
 	struct sn_config_xsk xsk;

@@ -88,6 +88,7 @@ static const cyaml_schema_field_t limit_fields[] = {
 static const cyaml_schema_field_t tcp_fields[] = {
 	TEXT("loose", struct sn_yaml_tcp, loose),
 	TEXT("liberal", struct sn_yaml_tcp, liberal),
+	TEXT("mss", struct sn_yaml_tcp, mss),
 	CYAML_FIELD_END
 };
 
@@ -121,6 +122,7 @@ static const cyaml_schema_field_t top_fields[] = {
 	TEXT("frames", struct sn_yaml, frames),
 	TEXT("hold_down", struct sn_yaml, hold_down),
 	TEXT("cold_hold_down", struct sn_yaml, cold_hold_down),
+	TEXT("held_ports", struct sn_yaml, held_ports),
 	TEXT("icmp_rate", struct sn_yaml, icmp_rate),
 	TEXT("hugepages", struct sn_yaml, hugepages),
 	TEXT("zero_copy", struct sn_yaml, zero_copy),

@@ -113,6 +113,7 @@ static int read_sizes(struct sn_config *c, struct sn_error *err)
 		{ "subscribers", y->subscribers, 64, 16000000, 0, &c->subscribers },
 		{ "event_ring", y->event_ring, 256, 1u << 20, POWER_OF_TWO, &c->event_ring },
 		{ "frames", y->frames, 1024, 1u << 18, POWER_OF_TWO, &c->frames },
+		{ "held_ports", y->held_ports, 2, 1u << 20, POWER_OF_TWO, &c->held_ports },
 		{ "icmp_rate", y->icmp_rate, 1, 1000000, 0, &c->timeouts.limits.icmp_rate },
 	};
 
@@ -209,12 +210,14 @@ static int read_tcp(struct sn_config *c, struct sn_error *err)
 {
 	static const struct sn_yaml_tcp none;
 	const struct sn_yaml_tcp *y = c->doc.yaml->tcp ? c->doc.yaml->tcp : &none;
+	const struct number mss = { "tcp.mss", y->mss, 88, 65495, NO_LIMIT, &c->timeouts.tcp_mss };
 	int e;
 
 	c->timeouts.tcp_loose = 1;
 	c->timeouts.tcp_max_retrans = 3;
 	e = read_bool(c, "tcp.loose", y->loose, &c->timeouts.tcp_loose, err);
-	return e ? e : read_bool(c, "tcp.liberal", y->liberal, &c->timeouts.tcp_liberal, err);
+	e = e ? e : read_bool(c, "tcp.liberal", y->liberal, &c->timeouts.tcp_liberal, err);
+	return e ? e : read_number(c, &mss, err);
 }
 
 static int read_io(struct sn_config *c, struct sn_error *err)

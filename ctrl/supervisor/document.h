@@ -39,7 +39,7 @@ struct sn_yaml_limits {
 };
 
 struct sn_yaml_tcp {
-	char *loose, *liberal;
+	char *loose, *liberal, *mss;
 };
 
 struct sn_yaml_xsk {
@@ -59,7 +59,7 @@ struct sn_yaml {
 	struct sn_yaml_tcp *tcp;
 	struct sn_yaml_xsk *xsk;
 	char *workers, *shards, *flows, *subscribers, *event_ring, *frames;
-	char *hold_down, *cold_hold_down, *icmp_rate, *hugepages, *zero_copy, *io, *cpus;
+	char *hold_down, *cold_hold_down, *icmp_rate, *held_ports, *hugepages, *zero_copy, *io, *cpus;
 };
 
 /* Where a value stands: "pools[0].name", line from 1. */

@@ -68,6 +68,7 @@ struct sn_track sn_track_first(struct sn_flow *f, const struct sn_packet *p, con
 		return accept_for(policy->timeout_ds[SN_T_UDP]);
 	case SN_PKT_ICMP_QUERY:
 		return icmp_packet(SN_DIR_ORIGINAL, p, policy);
+	case SN_PKT_OTHER:
 	case SN_PKT_FRAGMENT:
 	case SN_PKT_ICMP_ERROR:
 		break;
@@ -85,6 +86,7 @@ static struct sn_track packet_by_kind(struct sn_flow *f, enum sn_dir dir, const 
 		return udp_packet(f, policy, now_ds);
 	case SN_PKT_ICMP_QUERY:
 		return icmp_packet(dir, p, policy);
+	case SN_PKT_OTHER:
 	case SN_PKT_FRAGMENT:
 	case SN_PKT_ICMP_ERROR:
 		break;

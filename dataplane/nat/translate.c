@@ -96,6 +96,8 @@ static void rewrite(struct sn_nat *nat, struct sn_job *job, const struct sn_flow
 		sn_rewrite_ttl(&job->packet);
 	if (SN_UNLIKELY(f->flags & SN_FLOW_PASS))
 		return;
+	if (SN_UNLIKELY((job->packet.tcp_flags & SN_SYN) && nat->policy->tcp_mss != 0))
+		sn_rewrite_mss(&job->packet, (uint16_t)nat->policy->tcp_mss);
 	if (job->from_inside) {
 		sn_rewrite_out(&job->packet, f);
 		identify(nat, job);

@@ -255,6 +255,7 @@ static inline enum sn_verdict parse_l4(struct sn_packet *ret)
 	case SN_L4_ICMP:
 		return parse_icmp(ret);
 	default:
+		ret->kind = SN_PKT_OTHER;
 		return SN_V_BAD_PROTOCOL;
 	}
 }
@@ -276,6 +277,7 @@ static enum sn_verdict parse_first_fragment(struct sn_packet *ret)
 	case SN_L4_ICMP:
 		return icmp_kind[l4[0]] == ICMP_QUERY ? parse_icmp(ret) : SN_V_ICMP_TYPE;
 	default:
+		ret->kind = SN_PKT_OTHER;
 		return SN_V_BAD_PROTOCOL;
 	}
 }
@@ -292,11 +294,11 @@ static enum sn_verdict parse_fragment(struct sn_packet *ret, uint16_t word)
 		v = parse_first_fragment(ret);
 		return v == SN_V_FORWARD ? SN_V_FRAGMENT : v;
 	}
+	ret->kind = SN_PKT_FRAGMENT;
 	if (sn_l4_of(ret->ip.proto) == SN_L4_COUNT)
 		return SN_V_BAD_PROTOCOL;
 	if (ret->ip.proto == 6 && off_b < TCP_MIN_B)
 		return SN_V_MALFORMED;
-	ret->kind = SN_PKT_FRAGMENT;
 	return SN_V_FRAGMENT;
 }
 

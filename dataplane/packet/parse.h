@@ -19,6 +19,7 @@ enum sn_kind {
 	SN_PKT_UDP,
 	SN_PKT_ICMP_QUERY, /* echo, timestamp, information, address mask: request or reply */
 	SN_PKT_ICMP_ERROR, /* types 3, 4, 5, 11, 12, with a quoted packet */
+	SN_PKT_OTHER,      /* another protocol: only with SN_V_BAD_PROTOCOL */
 	SN_PKT_FRAGMENT,   /* a fragment that is not the first: no L4 header, no ports until somebody sets them */
 };
 
@@ -59,7 +60,8 @@ struct sn_packet {
  * invalid), BAD_PROTOCOL, ICMP_TYPE, FRAGMENT. Of a quoted packet the header and eight
  * bytes of L4 must be there; its IP checksum must be right and its options are skipped, and the ICMP checksum over it
  * all must be right (RFC 5508 REQ-3), else MALFORMED; a quoted fragment with an offset, or a quote of another protocol
- * or of no ICMP query: ICMP_TYPE. ret is meaningful only with SN_V_FORWARD and SN_V_FRAGMENT.
+ * or of no ICMP query: ICMP_TYPE. ret is meaningful only with SN_V_FORWARD, SN_V_FRAGMENT
+ * and SN_V_BAD_PROTOCOL (the IP header).
  *
  * FRAGMENT is an IP fragment (offset or more-fragments) that may be part of a datagram: the first one has the kind and the ports
  * of its L4 header, which is whole, a later one is SN_PKT_FRAGMENT. Impossible ones are MALFORMED: beyond 65535 bytes,

@@ -15,6 +15,10 @@
 #define L4_SRC_PORT 0
 #define L4_DST_PORT 2
 #define TCP_CSUM 16
+#define TCP_MIN_B 20
+#define TCP_OPT_END 0
+#define TCP_OPT_NOP 1
+#define TCP_OPT_MSS 2
 #define UDP_CSUM 6
 #define ICMP_CSUM 2
 #define ICMP_ID 4
@@ -166,6 +170,39 @@ static void replace_quoted(struct sn_packet *p, uint32_t addr_off_b, uint32_t ad
 	diff += word_diff(old_csum, sn_bytes_get16(l3 + IP_CSUM));
 	diff += update_quoted_csum(p, icmp ? port_diff : addr_diff + port_diff);
 	csum_update(p->frame + p->ip.l4_off_b + ICMP_CSUM, diff);
+}
+
+/* The value of the MSS option, NULL if there is none whole. */
+static uint8_t *find_mss(uint8_t *at, const uint8_t *end)
+{
+	while (end - at >= 2 && *at != TCP_OPT_END) {
+		if (*at == TCP_OPT_NOP) {
+			at++;
+			continue;
+		}
+		if (at[1] < 2 || at[1] > end - at)
+			return NULL;
+		if (at[0] == TCP_OPT_MSS && at[1] == 4)
+			return at + 2;
+		at += at[1];
+	}
+	return NULL;
+}
+
+void sn_rewrite_mss(struct sn_packet *p, uint16_t most_b)
+{
+	uint8_t *tcp = p->frame + p->ip.l4_off_b;
+	uint8_t *mss = find_mss(tcp + TCP_MIN_B, tcp + (tcp[12] >> 4) * 4);
+	uint16_t old, new = __builtin_bswap16(most_b);
+
+	if (!mss || (old = sn_bytes_get16(mss), __builtin_bswap16(old) <= most_b))
+		return;
+	sn_bytes_put16(mss, new);
+	/* At an odd place its bytes are the halves of two words of the sum, the other way round. */
+	if ((mss - tcp) % 2 != 0)
+		csum_update(tcp + TCP_CSUM, word_diff(__builtin_bswap16(old), most_b));
+	else
+		csum_update(tcp + TCP_CSUM, word_diff(old, new));
 }
 
 void sn_rewrite_later_out(struct sn_packet *p, const struct sn_flow *f)

@@ -29,6 +29,9 @@ void sn_rewrite_later_in(struct sn_packet *p, const struct sn_flow *f);
 /* A new IP identification, and the IP checksum with it. */
 void sn_rewrite_id(struct sn_packet *p, uint16_t id_be16);
 
+/* Lowers the maximum segment size of a TCP SYN to most_b where it is above; without the option nothing changes. */
+void sn_rewrite_mss(struct sn_packet *p, uint16_t most_b);
+
 /* TTL - 1 and the IP checksum with it. The TTL must be above 1. */
 void sn_rewrite_ttl(struct sn_packet *p);
 

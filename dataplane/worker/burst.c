@@ -97,6 +97,12 @@ static void stage_fetch(const struct sn_worker *w, struct sn_job *jobs, const st
 	}
 }
 
+static void want_error(struct sn_job *job, uint8_t type, uint8_t code)
+{
+	job->error_type = type;
+	job->error_code = code;
+}
+
 /* Stage 2: what the packets are. */
 static void stage_parse(struct sn_worker *w, struct sn_job *jobs, const struct sn_arrival *arrivals, uint32_t n)
 {
@@ -114,8 +120,12 @@ static void stage_parse(struct sn_worker *w, struct sn_job *jobs, const struct s
 		job->fragment = false;
 		job->cut_b = 0;
 		job->verdict = (uint8_t)sn_parse(job->packet.frame, a->desc.len_b, &job->packet);
-		if (SN_UNLIKELY(job->verdict == SN_V_FRAGMENT))
+		if (SN_LIKELY(job->verdict == SN_V_FORWARD))
+			continue;
+		if (job->verdict == SN_V_FRAGMENT)
 			sn_fragment_arrives(w, job, a);
+		else if (job->verdict == SN_V_BAD_PROTOCOL && job->from_inside)
+			want_error(job, 3, 2);
 	}
 }
 

@@ -23,6 +23,7 @@ NODES = {
                "timeouts": {"profile": "rfc", "udp": 130, "icmp": 70, "tcp-syn-sent": 100, "tcp-established": 8000,
                             "tcp-fin-wait": 150}},
 
+    "held": {"pools": POOLS[:1], "hold_down": 20, "held_ports": 64, "shards": 2, "tcp": {"mss": 1200}},
     # Two workers, so that fragments, flows and hairpins change hands.
     "two": {"pools": POOLS[:1], "queues": 2},
     "rate": {"pools": POOLS[:1], "icmp_rate": 1000, "limits": {"flow-rate": 100}},

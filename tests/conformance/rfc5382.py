@@ -2,6 +2,8 @@
 import socket
 import threading
 
+from scapy.all import fragment
+
 from bed import ICMP, IP, TCP, checksums_right, expect, summary
 from table import planned, row
 
@@ -129,8 +131,40 @@ def filtering(bed):
     return "EIF by default, the answer leaves from the same end; APDF by rule"
 
 
-planned("rfc5382-req-4", "MUST NOT", "an unsolicited SYN is not answered for 6 s",
-        "dropped silently for ever by default, as the requirements decide; the answer after 6 s has no knob yet")
+@row("rfc5382-req-4", "MUST NOT", "an unsolicited SYN is not answered; an outbound SYN in the meantime opens")
+def unsolicited(bed):
+    end = bed.map("tcp", "100.65.21.9", 7000)
+    for after in (0, 3, 4):
+        bed.advance(after)
+        inside, outside = bed.into(IP(src="198.18.6.6", dst=end[0]) / TCP(sport=80, dport=end[1], flags="S", seq=50))
+        expect(not inside and not outside, f"answered: {summary(inside + outside)}")
+    t = Talk(bed, "100.65.21.9", 7000, "198.18.6.6")
+    expect(t.open().alive(), "the subscriber's own SYN does not open")
+    return "SYNs at 0, 3 and 7 s: silence, no RST (4a: never 3/3 either); then the subscriber's SYN opens the connection"
+
+
+@row("rfc5382-mss", "-", "the MSS of SYNs is clamped both ways", node="held")
+def clamped(bed):
+    seen = bed.out_one(IP(src="100.65.2.9", dst="198.18.0.1") / TCP(sport=7000, dport=80, flags="S", options=[("MSS", 1460)]))
+    expect(seen is not None and dict(seen[TCP].options).get("MSS") == 1200 and checksums_right(seen), seen and seen.show(dump=True))
+    back = bed.into_one(IP(src="198.18.0.1", dst=seen.src) / TCP(sport=80, dport=seen.sport, flags="SA", ack=1,
+                                                                options=[("NOP", None), ("MSS", 1460)]))
+    expect(back is not None and dict(back[TCP].options)["MSS"] == 1200 and checksums_right(back), "the SYN-ACK")
+    small = bed.out_one(IP(src="100.65.2.9", dst="198.18.0.2") / TCP(sport=7000, dport=80, flags="S", options=[("MSS", 536)]))
+    expect(dict(small[TCP].options)["MSS"] == 536, "raised")
+    return "tcp: { mss: 1200 }: 1460 becomes 1200 both ways, 536 stays"
+
+
+@row("rfc5382-fragments", "-", "a segment in fragments counts whole: what acknowledges it passes")
+def fragmented(bed):
+    t = Talk(bed, "100.65.2.10", bed.port()).open()
+    segment = IP(src=t.sub, dst=t.peer, id=3) / TCP(sport=t.port, dport=80, flags="PA", seq=t.seq, ack=t.ack, window=65000)
+    seen, _ = bed.out(*reversed(fragment(segment / (b"x" * 3000), 1000)))
+    expect(len(seen) == 4, f"{len(seen)} of 4")
+    t.seq += 3000
+    expect(t.into("A"), "the acknowledgement is out of window")
+    expect(t.alive(), "the connection is stuck")
+    return "3000 bytes in four fragments, last one first; the acknowledgement and what follows pass"
 
 
 @row("rfc5382-req-5", "MUST NOT", "established is kept 7440 s, transitory 240 s")

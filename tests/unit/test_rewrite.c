@@ -387,3 +387,35 @@ Test(rewrite, mac)
 	cr_expect_arr_eq(frame + 6, src, 6);
 	cr_expect_eq(frame[12], 8);
 }
+
+/* A SYN whose option area begins with `nops` NOPs and an MSS of 1460; what the MSS is after lowering it to most_b. */
+static uint16_t lowered(uint32_t nops, uint16_t most_b)
+{
+	struct build b = { .src = 1, .dst = 2, .sport = 7, .dport = 9, .proto = 6, .ttl = 9, .payload_b = 8, .tcp_flags = 2, .seed = 2 };
+	uint8_t frame[BUILD_MAX_B];
+	uint32_t len_b = build_frame(frame, &b);
+	uint8_t *tcp = frame + 34;
+	struct sn_packet p;
+	uint32_t pseudo = 0;
+
+	tcp[12] = 7 << 4; /* the payload's eight bytes become options */
+	memset(tcp + 20, 1, 8);
+	memcpy(tcp + 20 + nops, "\x02\x04\x05\xb4", 4);
+	tcp[16] = tcp[17] = 0;
+	build_put16(tcp + 16, build_csum(build_sum(tcp, 28)));
+	cr_assert_eq(sn_parse(frame, len_b, &p), SN_V_FORWARD);
+	pseudo = sn_csum_fold(sn_csum_add(tcp, 28, 0));
+	sn_rewrite_mss(&p, most_b);
+	cr_assert_eq(sn_csum_fold(sn_csum_add(tcp, 28, 0)), pseudo, "the sum over it all stays, %u NOPs", nops);
+	return (uint16_t)(tcp[22 + nops] << 8 | tcp[23 + nops]);
+}
+
+Test(rewrite, mss_is_lowered_at_any_place)
+{
+	for (uint32_t nops = 0; nops <= 4; nops++) {
+		cr_expect_eq(lowered(nops, 1360), 1360);
+		cr_expect_eq(lowered(nops, 88), 88);
+		cr_expect_eq(lowered(nops, 1460), 1460);
+		cr_expect_eq(lowered(nops, 9000), 1460, "never raised");
+	}
+}
