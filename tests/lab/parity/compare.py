@@ -6,7 +6,8 @@ LINE = re.compile(r"^(?:\s*\[(\w+)\] )?(\w+) +(\d+) (?:(\d+) )?(.*)$")
 # In the reply tuple: what the server answers to.
 PUBLIC = re.compile(r"(dst=203\.0\.113\.1 (?:sport=\d+ dport=|type=\d+ code=\d+ id=))(\d+)")
 SERVER = re.compile(r"src=(100\.\S+) dst=(198\.1[89]\.\S+)")
-USE = re.compile(r" ?(?:use=\d+|mark=0)")
+# Of no meaning to a flow, or of the process that deleted it.
+USE = re.compile(r" ?(?:use=\d+|mark=0|portid=\d+|progname=\S+)")
 TOLERANCE_S = 3
 
 

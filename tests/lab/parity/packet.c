@@ -196,14 +196,22 @@ static void say_ip(struct out *o, const uint8_t *ip, uint32_t len_b, const struc
 {
 	uint32_t header_b = (ip[0] & 15) * 4u, total_b = get16(ip + 2);
 	uint32_t l4_b = (total_b < len_b ? total_b : len_b) - header_b;
-	bool ports = (ip[9] == 6 || ip[9] == 17) && l4_b >= 4;
+	bool rest = packet_is_rest(ip), ports = (ip[9] == 6 || ip[9] == 17) && l4_b >= 4 && !rest;
 
 	say_ends(o, ip, ports ? ip + header_b : NULL, c, gateway);
 	SAY(o, " proto=%u tos=%u total=%u ihl=%u frag=%04x ttl=%u ipsum=%s", ip[9], ip[1], total_b, header_b,
 	    get16(ip + 6), ip[8], checksum_word(sum_of(ip, header_b, 0), false));
 	if (!whole)
 		SAY(o, " quoted=%u", len_b);
-	say_l4(o, ip, ip + header_b, l4_b, c, gateway, whole);
+	if (rest)
+		SAY(o, " data=%04x", fold(sum_of(ip + header_b, l4_b, 0)));
+	else
+		say_l4(o, ip, ip + header_b, l4_b, c, gateway, whole);
+}
+
+bool packet_is_rest(const uint8_t *ip)
+{
+	return (get16(ip + 6) & 0x1fff) != 0;
 }
 
 void packet_describe(const uint8_t *ip, uint32_t len_b, const struct conn *c, int gateway, char *text, size_t room)
@@ -361,6 +369,21 @@ static uint32_t close_ip(uint8_t *frame, uint32_t l4_b)
 	put16(ip + 2, IP_B + l4_b);
 	put16(ip + 10, (uint16_t)~fold(sum_of(ip, IP_B, 0)));
 	return ETH_B + IP_B + l4_b;
+}
+
+uint32_t packet_fragment(const uint8_t *frame, uint32_t len_b, uint32_t frag_b, uint32_t n, uint8_t *ret)
+{
+	uint32_t payload_b = len_b - ETH_B - IP_B, from = n * frag_b;
+	bool more = from + frag_b < payload_b;
+	uint32_t part_b = more ? frag_b : payload_b - from;
+
+	if (from >= payload_b)
+		return 0;
+	memcpy(ret, frame, ETH_B + IP_B);
+	memcpy(ret + ETH_B + IP_B, frame + ETH_B + IP_B + from, part_b);
+	put16(ret + ETH_B + 6, (more ? 0x2000 : 0) | from / 8);
+	put16(ret + ETH_B + 10, 0);
+	return close_ip(ret, part_b);
 }
 
 struct ends {

@@ -9,7 +9,7 @@
 
 #include "scenario.h"
 
-#define FRAME_B 2048
+#define FRAME_B 4096
 #define ETH_B 14
 
 uint16_t get16(const uint8_t *at);
@@ -22,6 +22,12 @@ void packet_settle(struct conn *c, struct step *st);
 
 /* The step's packet for one gateway, from offset ETH_B on; its length with it. 0: there is nothing to quote. */
 uint32_t packet_build(const struct conn *c, const struct step *st, int gateway, uint8_t *frame);
+
+/* Fragment n of a frame, of frag_b bytes of payload each; its length, 0: there is none. The frame has no IP options. */
+uint32_t packet_fragment(const uint8_t *frame, uint32_t len_b, uint32_t frag_b, uint32_t n, uint8_t *ret);
+
+/* Whether an IP packet is a fragment other than the first, with no ports in it. */
+bool packet_is_rest(const uint8_t *ip);
 
 /* A UDP datagram of 4 bytes of payload. */
 uint32_t packet_marker(uint8_t *frame, const uint32_t addr[2], const uint16_t port[2], uint32_t value);

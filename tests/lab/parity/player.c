@@ -108,7 +108,7 @@ static void learn(struct scenario *s, const struct step *st, int gateway, const 
 	struct public *pub = &s->conns[st->conn].pub[gateway][l4_of(ip[9])];
 	uint16_t port = get16(ip + (ip[0] & 15) * 4 + (ip[9] == 1 ? 4 : 0));
 
-	if (st->from != CLIENT || st->kind == STEP_ERROR)
+	if (st->from != CLIENT || st->kind == STEP_ERROR || packet_is_rest(ip))
 		return;
 	if (!pub->learnt || pub->port != port)
 		printf("%s %c map %u\n", s->name, "kn"[gateway], port);
@@ -142,7 +142,7 @@ static void take_packet(int gateway, enum side side, const uint8_t *ip, uint32_t
 	c = &s->conns[st->conn];
 	if (side == SERVER)
 		learn(s, st, gateway, ip);
-	if (st->kind != STEP_ERROR)
+	if (st->kind != STEP_ERROR && !packet_is_rest(ip))
 		remember(c, gateway, side, ip, len_b);
 	packet_describe(ip, len_b, c, gateway, text, sizeof(text));
 	printf("%s %c %u %c %s\n", s->name, "kn"[gateway], st->line, "<>"[side], text);
@@ -159,7 +159,7 @@ static void take_frames(int gateway, enum side side)
 			     &from_b)) > 0) {
 		uint32_t len_b = (uint32_t)n - ETH_B;
 
-		if (from.sll_pkttype == PACKET_OUTGOING || n < ETH_B + 28 || get16(frame + ETH_B + 2) > len_b)
+		if (from.sll_pkttype == PACKET_OUTGOING || n < ETH_B + 20 || get16(frame + ETH_B + 2) > len_b)
 			continue;
 		if (!take_marker(&gateways[gateway], side, frame + ETH_B, len_b))
 			take_packet(gateway, side, frame + ETH_B, get16(frame + ETH_B + 2));
@@ -237,6 +237,25 @@ static void delete_flows(const struct scenario *s)
 	}
 }
 
+/* Whole, or in fragments, the last one first if that is wanted. */
+static void send_packet(const struct step *st, int gateway, uint8_t *frame, uint32_t len_b)
+{
+	uint8_t part[FRAME_B];
+	uint32_t count = 0;
+
+	if (!st->frag_b) {
+		send_frame(gateway, st->from, frame, len_b);
+		return;
+	}
+	while (packet_fragment(frame, len_b, st->frag_b, count, part))
+		count++;
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t n = st->backwards ? count - 1 - i : i;
+
+		send_frame(gateway, st->from, part, packet_fragment(frame, len_b, st->frag_b, n, part));
+	}
+}
+
 static void play_packet(struct scenario *s, struct step *st)
 {
 	struct conn *c = &s->conns[st->conn];
@@ -247,7 +266,7 @@ static void play_packet(struct scenario *s, struct step *st)
 		uint32_t len_b = packet_build(c, st, g, frame);
 
 		if (len_b)
-			send_frame(g, st->from, frame, len_b);
+			send_packet(st, g, frame, len_b);
 		else
 			fprintf(stderr, "player: %s: line %u: nothing to quote\n", s->name, st->line);
 	}

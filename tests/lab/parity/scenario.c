@@ -151,6 +151,8 @@ static bool read_switch(struct step *st, const char *word)
 		st->router = true;
 	else if (!strcmp(word, "nodf"))
 		st->df = false;
+	else if (!strcmp(word, "backwards"))
+		st->backwards = true;
 	else
 		return false;
 	return true;
@@ -208,6 +210,8 @@ static void read_key(struct step *st, const char *key, char *value)
 		st->ttl = (uint8_t)number(value);
 	else if (!strcmp(key, "tos"))
 		st->tos = (uint8_t)number(value);
+	else if (!strcmp(key, "frag"))
+		st->frag_b = (uint16_t)(number(value) & ~7u), st->df = false;
 	else if (!strcmp(key, "sum"))
 		read_sum(st, value);
 	else if (!strcmp(key, "ulen"))

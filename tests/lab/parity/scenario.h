@@ -39,7 +39,8 @@ struct step {
 	uint32_t pause_ms;
 	/* IP */
 	uint8_t ttl, tos;
-	bool df;
+	bool df, backwards;
+	uint16_t frag_b; /* of payload in each fragment, a multiple of 8; 0: whole */
 	/* TCP */
 	uint8_t flags, doff;
 	bool sack_ok, has_wscale, has_isn, has_blk;
