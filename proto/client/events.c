@@ -13,7 +13,7 @@
 #define RECEIVE_MESSAGES 2048
 
 /* The batches of a round follow each other at once: one that is not there after this long was lost. */
-#define ROUND_MS 100
+#define ROUND_MS 2000
 
 struct shardnat_events {
 	nng_socket socket;
