@@ -41,6 +41,7 @@ class Gateway(Lab):
 
     def __enter__(self):
         self.remove_namespaces()
+        self.sweep_up()
         try:
             self.make()
         except BaseException:
@@ -128,8 +129,11 @@ class Gateway(Lab):
     def forward(self):
         """Starts what forwards."""
 
+    def settle(self):
+        """Before trials of first packets: the flows that are there now may stay."""
+
     def forget(self):
-        """Before a trial of first packets: no flow is left of the last one."""
+        """Before each of them: no flow is left of the last one."""
 
     def workers(self):
         """Processes to be put on the cores, in the order of their queues."""
@@ -190,7 +194,7 @@ class Node(Gateway):
     """The node itself, at the configuration's defaults but for sizes, limits and timeouts."""
 
     native = False
-    lasting = None
+    lasting = 0
     extra = {}
 
     def forward(self):
@@ -203,10 +207,11 @@ class Node(Gateway):
     def workers(self):
         return self.pids("worker")
 
+    def settle(self):
+        self.lasting = self.live()
+
     def forget(self):
-        """Half-open connections end by themselves after a second; the others are there from the first time on."""
-        if self.lasting is None:
-            self.lasting = self.live()
+        """Half-open connections end by themselves after a second."""
         wait_for(lambda: self.live() < self.lasting + 1000, 20, 0.1)
 
     def live(self):
