@@ -91,13 +91,15 @@ class Run:
         """Events are on their way for a moment: whether nothing but the listed differences is left."""
         ports = self.played.ports
         events = [compare.by_tuple(listener.lines(i), ports[i]) for i in range(2)]
+        began = time.monotonic()
         entries = [compare.by_tuple(self.lab.conntrack("-L").stdout.splitlines(), ports[0]),
                    compare.by_tuple(self.lab.cli("flows").stdout.splitlines(), ports[1])]
+        between_s = time.monotonic() - began
         self.differences = {}
         for s in self.scenarios:
             difference = (self.played.difference(s.name) or
                           compare.lines_difference("events", events[0][s.index], events[1][s.index]) or
-                          compare.lines_difference("entries", entries[0][s.index], entries[1][s.index]))
+                          compare.lines_difference("entries", entries[0][s.index], entries[1][s.index], between_s))
             if difference:
                 self.differences[s.name] = difference
         self.packets = sum(map(len, self.played.packets[0].values()))

@@ -22,12 +22,12 @@ class Line:
     def __init__(self, kind, timeout, words, text):
         self.kind, self.timeout, self.words, self.text = kind, timeout, words, text
 
-    def same(self, other):
+    def same(self, other, tolerance_s):
         if (self.kind, self.words) != (other.kind, other.words):
             return False
         if self.timeout is None or other.timeout is None:
             return self.timeout is other.timeout
-        return abs(self.timeout - other.timeout) <= TOLERANCE_S
+        return abs(self.timeout - other.timeout) <= tolerance_s
 
 
 def parse(text, ports):
@@ -71,11 +71,11 @@ def side_by_side(title, kernel, node):
     return "\n".join(out)
 
 
-def lines_difference(title, kernel, node):
-    """None if two {tuple: [Line]} tell the same story."""
+def lines_difference(title, kernel, node, between_s=0):
+    """None if two {tuple: [Line]} tell the same story; they were taken so many seconds apart at most."""
     for original in sorted(set(kernel) | set(node)):
         k, n = kernel.get(original, []), node.get(original, [])
-        same = [a.same(b) for a, b in zip(k, n)]
+        same = [a.same(b, TOLERANCE_S + between_s) for a, b in zip(k, n)]
         if len(k) == len(n) and all(same):
             continue
         texts = [[a.text for a in k], [b.text for b in n]]
