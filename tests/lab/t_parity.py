@@ -3,8 +3,8 @@ packets, events and entries.
 
     t_parity.py [--build DIR] [--random N [--world W]] [--seed S] [--name LAB] [--only WORD] [--keep FILE]
 
---random N plays N random scenarios and nothing else (without it: the files, and some thousand random ones); --only those
-files whose name has the word in it; --keep appends the random scenarios that differ to a file.
+--random N plays N random scenarios and nothing else (without it: the files, and 3000 random ones); --only those whose
+name has the word in it; --keep appends the random scenarios that differ to a file.
 """
 import argparse
 import glob
@@ -59,7 +59,7 @@ class Run:
         self.lab, self.scenarios = lab, scenarios
         listener = world.Listener(lab)
         self.played = self._play(expire)
-        wait_for(lambda: self._as_expected(listener), 3, 0.25)
+        wait_for(lambda: self._as_expected(listener), 15, 0.25)
         self.complaints += listener.close()
 
     def _play(self, expire):
@@ -158,7 +158,8 @@ def play_random(report, lab, kind, count, seed, keep):
     different, packets, events = 0, 0, 0
     for batch in random_batches(count, seed):
         run = Run(lab, batch)
-        report.check(f"random, {kind}, {batch[0].index}: no event lost, no stray packet", not run.complaints, run.complaints[:500])
+        report.check(f"random, {kind}, {batch[0].index}: no event lost, no stray packet", not run.complaints,
+                     run.complaints[:500])
         packets, events = packets + run.packets, events + run.events
         for s in batch:
             if s.name not in run.differences:

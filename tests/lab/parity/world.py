@@ -132,7 +132,8 @@ EOF
         timeouts, tcp = KINDS[kind]
         self.stop()
         self.conntrack("-F")
-        values = {**timeouts, "tcp_be_liberal": int(tcp.get("liberal", False)), "tcp_loose": int(tcp.get("loose", True))}
+        values = {**timeouts, "tcp_be_liberal": int(tcp.get("liberal", False)),
+                  "tcp_loose": int(tcp.get("loose", True))}
         self.run("kernel", "sysctl", "-qw", *[f"net.netfilter.nf_conntrack_{k}={v}" for k, v in values.items()])
         self.up(pools=[{"name": "public", "addresses": [POOL], "block_size": 64}],
                 rules=[{"source": "100.64.0.0/10", "translate": "public",
