@@ -78,6 +78,28 @@ static bool match_ports(const Shardnat__FlowFilter *f, const struct shardnat_tup
 	       holds(f, SHARDNAT__MATCH__MATCH_ICMP_ID, o->icmp_id == f->icmp_id);
 }
 
+static bool is_translated(const Shardnat__Flow *flow)
+{
+	return flow->inside_address != flow->public_address || flow->inside_port != flow->public_port;
+}
+
+/* 0 stands for any. */
+static bool is_end(uint32_t address, uint32_t port, uint32_t wanted, uint32_t wanted_port)
+{
+	return (!wanted || address == wanted) && (!wanted_port || port == wanted_port);
+}
+
+static bool match_nat(const Shardnat__FlowFilter *f, const Shardnat__Flow *flow)
+{
+	bool src = !flow->from_outside && is_translated(flow) &&
+		   is_end(flow->public_address, flow->public_port, f->src_nat, f->src_nat_port);
+	bool dst = flow->from_outside && is_translated(flow) &&
+		   is_end(flow->inside_address, flow->inside_port, f->dst_nat, f->dst_nat_port);
+
+	return holds(f, SHARDNAT__MATCH__MATCH_SRC_NAT, src) && holds(f, SHARDNAT__MATCH__MATCH_DST_NAT, dst) &&
+	       holds(f, SHARDNAT__MATCH__MATCH_ANY_NAT, src || dst);
+}
+
 bool shardnat_filter_match(const Shardnat__FlowFilter *f, const Shardnat__Flow *flow)
 {
 	struct shardnat_tuple o, r;
@@ -88,7 +110,8 @@ bool shardnat_filter_match(const Shardnat__FlowFilter *f, const Shardnat__Flow *
 	    !holds(f, SHARDNAT__MATCH__MATCH_STATE, flow->state == f->state) ||
 	    !holds(f, SHARDNAT__MATCH__MATCH_STATUS, (flow->status & f->status) == f->status) ||
 	    !holds(f, SHARDNAT__MATCH__MATCH_UNREPLIED, !(flow->status & SHARDNAT__STATUS__STATUS_SEEN_REPLY)) ||
-	    !holds(f, SHARDNAT__MATCH__MATCH_SUBSCRIBER, flow->inside_address == f->subscriber))
+	    !holds(f, SHARDNAT__MATCH__MATCH_SUBSCRIBER, flow->inside_address == f->subscriber) ||
+	    (f->match & SHARDNAT__MATCH__MATCH_NOTHING) || !match_nat(f, flow))
 		return false;
 	o = shardnat_flow_tuple(flow, false);
 	r = shardnat_flow_tuple(flow, true);

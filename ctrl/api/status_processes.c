@@ -62,6 +62,14 @@ static void fill_frames(struct sn_arena *a, const struct sn_worker_stats *s, Sha
 		count(ret->frames[i], names[i], "", &s->frames[i]);
 }
 
+static void fill_worker_verdicts(struct sn_arena *a, const struct sn_worker_stats *s, Shardnat__Worker *ret)
+{
+	SN_TAKE_LIST(a, ret->verdicts, (size_t)SN_V_COUNT, Shardnat__Counter, shardnat__counter__init);
+	ret->n_verdicts = SN_V_COUNT;
+	for (int i = 0; i < SN_V_COUNT; i++)
+		count(ret->verdicts[i], sn_verdict_name((enum sn_verdict)i), "", &s->verdict[i]);
+}
+
 static const char *kind_name(uint32_t kind)
 {
 	static const char *const names[] = {
@@ -126,6 +134,7 @@ void sn_status_processes(struct sn_view *v, struct sn_arena *a, Shardnat__Status
 		ret->workers[i]->handed_in = __atomic_load_n(&s->handed_in, __ATOMIC_RELAXED);
 		fill_counters(a, s, ret->workers[i]);
 		fill_frames(a, s, ret->workers[i]);
+		fill_worker_verdicts(a, s, ret->workers[i]);
 		fill_ports(v, a, s, ret->workers[i]);
 	}
 }

@@ -48,7 +48,9 @@ static void show(const struct sn_query *q, const struct shardnat_event *e, struc
 	t->shown++;
 	if (q->output & SN_OUTPUT_JSON)
 		sn_format_event_json(stdout, e->batch, e->event);
-	else
+	else if (q->output & SN_OUTPUT_XML && t->shown == 1)
+		sn_format_xml_begin(stdout);
+	if (!(q->output & SN_OUTPUT_JSON))
 		sn_format_event(stdout, e->event, q->output);
 }
 
@@ -131,6 +133,8 @@ int sn_cmd_events(const char *instance, int argc, char **argv)
 		return SN_EXIT_USAGE;
 	if (q.help)
 		return printf("%s%s", help, sn_query_help) < 0;
+	if (q.impossible)
+		return SN_EXIT_FAILED;
 	catch_signals(&waiting);
 	if (!sn_cli_open(&node, instance))
 		return SN_EXIT_FAILED;
@@ -138,6 +142,8 @@ int sn_cmd_events(const char *instance, int argc, char **argv)
 	if (!err) {
 		err = follow(&q, events, &waiting, &t);
 		shardnat_events_close(events);
+		if ((q.output & SN_OUTPUT_XML) && t.shown)
+			sn_format_xml_end(stdout);
 		fflush(stdout);
 		sum_up(&t);
 	}

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdarg.h>
+#include <time.h>
 
 #define PROTO_ICMP 1
 #define PROTO_TCP 6
@@ -34,11 +35,10 @@ static void put(struct line *l, const char *format, ...)
 	l->len += (size_t)len < room ? (size_t)len : room - 1;
 }
 
-static void end_line(struct line *l, FILE *out)
+static void write_line(struct line *l, FILE *out)
 {
 	if (l->len && l->text[l->len - 1] == ' ')
 		l->len--;
-	l->text[l->len++] = '\n';
 	fwrite(l->text, 1, l->len, out);
 }
 
@@ -92,7 +92,52 @@ static void put_type(struct line *l, Shardnat__EventType type)
 	put(l, "%s ", (size_t)type < sizeof(types) / sizeof(types[0]) ? types[type] : "");
 }
 
-/* A state stands in an UPDATE only if this packet changed it; a timeout of 0 not in a DESTROY. */
+bool sn_format_has_timeout(const Shardnat__Flow *f, const Shardnat__Event *e)
+{
+	return !e || e->type != SHARDNAT__EVENT_TYPE__EVENT_DESTROY || f->timeout_ds >= 10;
+}
+
+bool sn_format_has_state(const Shardnat__Flow *f, const Shardnat__Event *e)
+{
+	return f->proto == PROTO_TCP && shardnat_state_name(f->state) &&
+	       (!e || e->type != SHARDNAT__EVENT_TYPE__EVENT_UPDATE || (e->change & SHARDNAT__CHANGE__CHANGE_STATE));
+}
+
+/* " [start=Sun Nov 22 11:55:02 2026]" */
+static void put_moment(struct line *l, const char *name, uint64_t wall_ns)
+{
+	time_t seconds = (time_t)(wall_ns / 1000000000u);
+	struct tm t;
+	char text[32];
+
+	if (localtime_r(&seconds, &t) && strftime(text, sizeof(text), "%a %b %e %T %Y", &t))
+		put(l, "[%s=%s] ", name, text);
+}
+
+static void put_times(struct line *l, const Shardnat__Flow *f, uint64_t end_ns)
+{
+	put(l, "delta-time=%" PRIu64 " ", end_ns > f->start_wall_ns ? (end_ns - f->start_wall_ns) / 1000000000u : 0);
+	put_moment(l, "start", f->start_wall_ns);
+}
+
+/* What conntrack has no word for. */
+static void put_shard(struct line *l, const Shardnat__Flow *f)
+{
+	char address[16];
+
+	put(l, "shard=%u subscriber=%s ", f->shard, sn_format_address(address, f->inside_address));
+	if (f->block_ports)
+		put(l, "block=%s:%u-%u ", sn_format_address(address, f->public_address), f->block_first_port,
+		    f->block_first_port + f->block_ports - 1);
+}
+
+static void put_userspace(FILE *out, const Shardnat__Event *e)
+{
+	if (e->type == SHARDNAT__EVENT_TYPE__EVENT_DESTROY && e->reason == SHARDNAT__REASON__REASON_COMMAND)
+		fputs(" [USERSPACE] portid=0", out);
+	fputc('\n', out);
+}
+
 static void put_event(struct line *l, const Shardnat__Event *e, unsigned int output)
 {
 	const Shardnat__Flow *f = e->flow;
@@ -100,37 +145,58 @@ static void put_event(struct line *l, const Shardnat__Event *e, unsigned int out
 
 	put_type(l, e->type);
 	put_proto(l, f->proto, output);
-	if (!destroy || f->timeout_ds >= 10)
+	if (sn_format_has_timeout(f, e))
 		put(l, "%u ", f->timeout_ds / 10);
-	if (e->type != SHARDNAT__EVENT_TYPE__EVENT_UPDATE || (e->change & SHARDNAT__CHANGE__CHANGE_STATE))
+	if (sn_format_has_state(f, e))
 		put_state(l, f);
 	put_tuples(l, f, destroy);
+	if (destroy && (output & SN_OUTPUT_KTIMESTAMP)) {
+		put_times(l, f, e->wall_ns);
+		put_moment(l, "stop", e->wall_ns);
+	}
 	if (output & SN_OUTPUT_ID)
 		put(l, "id=%" PRIu64 " ", f->id);
-	if (destroy && e->reason == SHARDNAT__REASON__REASON_COMMAND)
-		put(l, "[USERSPACE] portid=0 ");
+	if (output & SN_OUTPUT_SHARD)
+		put_shard(l, f);
 }
 
 void sn_format_event(FILE *out, const Shardnat__Event *e, unsigned int output)
 {
 	struct line l = { 0 };
 
+	if (output & (SN_OUTPUT_XML | SN_OUTPUT_SAVE)) {
+		(output & SN_OUTPUT_XML ? sn_format_xml : sn_format_save)(out, e->flow, e, output);
+		put_userspace(out, e);
+		return;
+	}
 	if (output & SN_OUTPUT_TIMESTAMP)
 		put(&l, "[%" PRIu64 ".%06" PRIu64 "]\t", e->wall_ns / 1000000000u, e->wall_ns / 1000u % 1000000u);
 	put_event(&l, e, output);
-	end_line(&l, out);
+	write_line(&l, out);
+	put_userspace(out, e);
 }
 
 void sn_format_flow(FILE *out, const Shardnat__Flow *f, unsigned int output)
 {
 	struct line l = { 0 };
 
-	put_proto(&l, f->proto, output);
+	if (output & (SN_OUTPUT_XML | SN_OUTPUT_SAVE)) {
+		(output & SN_OUTPUT_XML ? sn_format_xml : sn_format_save)(out, f, NULL, output);
+		fputc('\n', out);
+		return;
+	}
+	put_proto(&l, f->proto, output & SN_OUTPUT_PROC ? SN_OUTPUT_EXTENDED : output);
 	put(&l, "%u ", f->timeout_ds / 10);
 	put_state(&l, f);
 	put_tuples(&l, f, true);
-	put(&l, "mark=0 use=1 ");
+	put(&l, "mark=0 ");
+	if (output & SN_OUTPUT_KTIMESTAMP)
+		put_times(&l, f, (uint64_t)time(NULL) * 1000000000u);
+	put(&l, output & SN_OUTPUT_PROC ? "zone=0 use=2 " : output & SN_OUTPUT_GOT ? "use=2 " : "use=1 ");
 	if (output & SN_OUTPUT_ID)
 		put(&l, "id=%" PRIu64 " ", f->id);
-	end_line(&l, out);
+	if (output & SN_OUTPUT_SHARD)
+		put_shard(&l, f);
+	write_line(&l, out);
+	fputc('\n', out);
 }

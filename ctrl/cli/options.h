@@ -5,7 +5,15 @@
 #include "format.h"
 
 /* conntrack's commands on the table. */
-enum sn_flows_command { SN_FLOWS_LIST, SN_FLOWS_COUNT, SN_FLOWS_DELETE, SN_FLOWS_FLUSH };
+enum sn_flows_command {
+	SN_FLOWS_NONE, /* none was named: list */
+	SN_FLOWS_LIST,
+	SN_FLOWS_COUNT,
+	SN_FLOWS_DELETE,
+	SN_FLOWS_FLUSH,
+	SN_FLOWS_GET,
+	SN_FLOWS_STATS,
+};
 
 struct sn_query {
 	Shardnat__FlowFilter filter;
@@ -13,6 +21,8 @@ struct sn_query {
 	unsigned int classes; /* events: SHARDNAT_NEW ... */
 	uint64_t events;      /* events: end after so many; 0: never */
 	enum sn_flows_command command;
+	bool expectations;    /* flows: of the table of expectations, which is empty */
+	bool impossible;      /* not a usage error, but it cannot be done: said already */
 	bool help;
 };
 

@@ -207,14 +207,15 @@ static bool matches(const char *words, const Shardnat__Flow *f)
 Test(format, options_that_are_wrong)
 {
 	static const char *const wrong[] = {
-		"--dport 80", "-p icmp --dport 80", "-p gre", "-s 1.2.3", "-s 1.2.3.4/33", "-p tcp --dport 65536",
-		"-p tcp --dport -1", "-p udp --state CLOSE", "-p tcp --state OPEN", "-u NONSENSE", "-o xml", "-o timestamp",
+		"--dport 80", "-p icmp --dport 80", "-p nonsense", "-p 256", "-s 1.2.3", "-s 1.2.3.4/33", "-p tcp --dport 65536",
+		"-p tcp --dport -1", "-p udp --state CLOSE", "-p tcp --state OPEN", "-u NONSENSE", "-o yaml", "-m x", "-L -D", "-G -p tcp", "-F -p tcp",
 		"--count 3", "extra", "-p tcp --sport x", "--icmp-id 3", "--subscriber 10.0.0.0/8", "-e NEW",
 	};
 
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
 		cr_assert_not(good(false, wrong[i]), "%s", wrong[i]);
 	cr_assert_not(good(true, "-e SOME"));
+	cr_assert_not(good(true, "-u ASSURED"));
 	cr_assert_not(good(true, "--count 0"));
 	cr_assert(good(true, "-e NEW,DESTROY -o timestamp,id --count 3 -p tcp --dport 443"));
 }
@@ -229,6 +230,12 @@ Test(format, filters)
 	cr_assert(matches("-p tcp -s 100.64.0.0/10 -d 198.51.100.9 -q 203.0.113.7 -r 198.51.100.0/24", &f));
 	cr_assert(matches("-p tcp --sport 40000 --dport 443 --reply-port-src 443 --reply-port-dst 23456", &f));
 	cr_assert(matches("-p tcp --state established -u ASSURED,SEEN_REPLY --subscriber 100.64.0.2", &f));
+	cr_assert(matches("-n -m 0 -w 0 -f ipv4", &f));
+	cr_assert(matches("-n 203.0.113.7:23456 --any-nat=203.0.113.7 -s 100.64.9.9 --mask-src 255.255.0.0", &f));
+	cr_assert_not(matches("-g", &f));
+	cr_assert_not(matches("-n 203.0.113.7:23457", &f));
+	cr_assert_not(matches("-m 1", &f));
+	cr_assert_not(matches("-L dying", &f));
 	cr_assert_not(matches("-p udp", &f));
 	cr_assert_not(matches("-s 100.64.0.3", &f));
 	cr_assert_not(matches("-q 203.0.113.6", &f));
