@@ -243,7 +243,6 @@ static enum sn_verdict first_from_inside(struct sn_nat *nat, struct sn_job *job)
 
 	if (rule == SN_NONE)
 		return SN_V_NO_RULE;
-	shard_of(nat, job)->state->rule_hits[rule]++;
 	flow_of_job(nat, job, &o.flow);
 	o.flow.rule = (uint8_t)rule;
 	o.pool = nat->policy->rules[rule].pool;

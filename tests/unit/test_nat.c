@@ -294,6 +294,7 @@ Test(nat, refusals_leave_no_trace)
 {
 	struct node *n = node_make();
 	struct build b = packet(17, WORLD_INSIDE + 7, 4000, WORLD_REMOTE, 53);
+	uint64_t hits = 0;
 
 	b.ttl = 1;
 	cr_assert_eq(judge(n, true, &b), SN_V_TTL);
@@ -317,6 +318,9 @@ Test(nat, refusals_leave_no_trace)
 	cr_assert_eq(judge(n, true, &b), SN_V_QUOTA_PORTS);
 	cr_assert_eq(n->job.error_type, 3);
 	cr_assert_eq(n->job.error_code, 1);
+	for (uint32_t s = 0; s < 4; s++)
+		hits += n->w.shard[s].state->rule_hits[0];
+	cr_assert_eq(hits, 1, "a rule counts the flows that it opened, each once");
 	node_free(n);
 }
 
