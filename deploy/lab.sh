@@ -59,6 +59,8 @@ lab_up() { # lab_up [queues]
 	ip -n "$LAB-srv" route add default via 192.0.2.1
 	in_ns cgn sysctl -qw net.ipv4.ip_forward=1
 	in_ns core sysctl -qw net.ipv4.ip_forward=1
+	# A traceroute asks for more ICMP errors at once than the kernel gives by default.
+	for ns in core srv; do in_ns $ns sysctl -qw net.ipv4.icmp_ratelimit=0; done
 }
 
 lab_down() {

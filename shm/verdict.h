@@ -20,7 +20,7 @@
 	X(BAD_PROTOCOL, "bad-protocol", "neither TCP, UDP nor ICMP")                                                    \
 	X(ICMP_TYPE, "icmp-type", "an ICMP message of a type that is not translated")                                    \
 	X(ICMP_NO_FLOW, "icmp-no-flow", "an ICMP error about a flow that is not known")                                  \
-	X(NO_RULE, "no-rule", "no rule covers the inside source address")                                               \
+	X(NO_RULE, "no-rule", "no rule covers the inside source address, or the frame has a VLAN tag")                      \
 	X(NO_BINDING, "no-binding", "from outside to a pool address and port without a binding")                         \
 	X(FILTERED, "filtered", "from outside to a binding whose filtering does not let it in")                          \
 	X(BINDING_FLOWS, "binding-flows", "from outside, and the binding has all the flows from outside it may have")    \

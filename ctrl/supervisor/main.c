@@ -111,5 +111,12 @@ int main(int argc, char **argv)
 {
 	struct options o = parse(argc, argv);
 
+#ifdef __AES__
+	if (!__builtin_cpu_supports("aes")) {
+		fprintf(stderr, "shardnatd: this build needs a processor with AES instructions (aes in /proc/cpuinfo): "
+				"build it on the machine that runs it\n");
+		return EXIT_FAILURE;
+	}
+#endif
 	return o.check ? check(o.file) : run(&o);
 }

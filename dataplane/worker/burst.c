@@ -120,6 +120,9 @@ static void stage_parse(struct sn_worker *w, struct sn_job *jobs, const struct s
 		job->fragment = false;
 		job->cut_b = 0;
 		job->verdict = (uint8_t)sn_parse(job->packet.frame, a->desc.len_b, &job->packet);
+		/* A tag names another network, whose addresses are not these: no interface with a tag can be configured. */
+		if (SN_UNLIKELY((job->verdict == SN_V_FORWARD || job->verdict == SN_V_FRAGMENT) && job->packet.vlans != 0))
+			job->verdict = SN_V_NO_RULE;
 		if (SN_LIKELY(job->verdict == SN_V_FORWARD))
 			continue;
 		if (job->verdict == SN_V_FRAGMENT)
