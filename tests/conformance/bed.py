@@ -117,7 +117,7 @@ class Bed:
             pieces = sum(w["counters"]["pieces"] for w in status["workers"])
             taken = status["received"] + status["handed_in"] + pieces
             return status["verdicts"] if sum(status["verdicts"].values()) == taken else None
-        return wait_for(settled, 5, 0.1)
+        return wait_for(settled, 15, 0.1)
 
     def swept(self):
         """Waits until the flows that are over have been removed from the table."""
@@ -126,7 +126,7 @@ class Bed:
             return sum(s["flows"] for s in shards)
         def listed():
             return int(self.lab.cli("flows", "-C").stdout or 0)
-        return wait_for(lambda: counts() == listed(), 5, 0.1)
+        return wait_for(lambda: counts() == listed(), 15, 0.1)
 
     # --- packets ---
 

@@ -2,6 +2,7 @@
 import json
 
 from bed import ICMP, IP, TCP, UDP, expect, summary
+from lab import wait_for
 from table import planned, row
 
 
@@ -104,10 +105,7 @@ def hold_down(bed):
     sub = "100.65.4.11"
     old = {(p.src, p.sport) for p in bed.out(*[udp(sub, p) for p in range(7000, 7400)])[0]}
     bed.advance(301)
-    bed.verdicts()
-    bed.lab.cli("flows", "-C")
-    import time
-    time.sleep(1.5)  # until the sweep has closed them
+    bed.swept()
     new = {(p.src, p.sport) for p in bed.out(*[udp(sub, p) for p in range(17000, 17400)])[0]}
     expect(len(old) == len(new) == 400 and not old & new, f"{len(old)}, {len(new)}, again {len(old & new)}")
     return "400 ports freed, 400 new mappings at once: none of them again"
@@ -122,10 +120,8 @@ def hold_down_most(bed):
     held = sum(s["held_ports"] for s in bed.lab.status()["shards"])
     expect(0 < held <= 2 * 63, f"{held} ports held")
     bed.advance(21)
-    import time
-    time.sleep(0.5)
-    left = sum(s["held_ports"] for s in bed.lab.status()["shards"])
-    expect(left == 0, f"{left} ports still held after 20 s")
+    held_now = lambda: sum(s["held_ports"] for s in bed.lab.status()["shards"])
+    expect(wait_for(lambda: held_now() == 0, 15, 0.2), f"{held_now()} ports still held after 20 s")
     return f"{len(old)} ports freed with held_ports: 64 (a shard) and hold_down: 20: {held} held, none after 21 s"
 
 
